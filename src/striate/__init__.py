@@ -1,0 +1,1 @@
+"""Striate: small convolutional networks on the CPU, in seconds, seen from inside."""
