@@ -1,0 +1,119 @@
+// The contract of the kernels: every operation on a block of 16 images, with the
+// letters and the shape of each argument. Each instruction set fills one table;
+// reference.cpp fills the same table in plain loops for float and for double.
+//
+//   N   images (rows of image-major matrices)    O        output channels, or units
+//   C   input channels                           KH, KW   kernel height and width
+//   H W    input height and width                OH, OW   output height and width
+//   D   inputs of a dense layer                  L        the 16 lanes of a block
+//
+// A block stores 16 images side by side: x[C][H][W][L] is 16 times a plain C,H,W
+// array, its innermost index being the image. All block arrays are 64-byte aligned.
+// Convolution and pooling see padded inputs only: padding is a step of its own.
+#pragma once
+
+#include <stdint.h>
+
+namespace striate {
+
+constexpr int kLanes = 16;
+
+struct ConvShape {
+    int64_t C, H, W;     // input, padding included
+    int64_t O, OH, OW;   // output
+    int64_t KH, KW, stride_h, stride_w, dilation_h, dilation_w, groups;
+};
+
+struct PoolShape {
+    int64_t C, H, W, OH, OW, KH, KW, stride_h, stride_w;
+};
+
+// How the pixels of one image become planes: value = table[c][pixel], the image
+// placed with its corner at (top, left) of the H x W plane, fill[c] around it.
+struct PixelShape {
+    int64_t height, width, C;  // of the stored images, rows first, channels last
+    int64_t H, W, top, left;   // of the network's input
+};
+
+enum class Activation : int { relu, leaky_relu, tanh, sigmoid };
+
+struct ActivationRule {
+    Activation kind;
+    double slope;   // leaky_relu: factor below zero
+    double height;  // tanh: height * tanh(steepness * x); 1 and 1 for the plain one
+    double steepness;
+};
+
+enum class Optimizer : int { sgd, adam, adamw };
+
+// One update of every weight, as PyTorch defines it; corrections are 1 - beta^t.
+struct UpdateRule {
+    Optimizer kind;
+    double learning_rate, momentum, weight_decay;
+    bool nesterov;
+    double beta1, beta2, epsilon, correction1, correction2;
+    double gradient_scale;  // below 1 where the gradient's norm is clipped
+};
+
+template <class T>
+struct Kernels {
+    const char* name;
+
+    // y[O][OH][OW][L] = bias[O] + sum over c, kh, kw of
+    //     w[O][C/groups][KH][KW] * x[C][H][W][L]; bias may be null
+    void (*conv_forward)(const ConvShape&, const T* x, const T* w, const T* bias, T* y);
+    // dx[C][H][W][L] is overwritten
+    void (*conv_input_gradient)(const ConvShape&, const T* w, const T* dy, T* dx);
+    // dw[O][C/groups][KH][KW] and db[O] (may be null) are added to
+    void (*conv_weight_gradient)(const ConvShape&, const T* x, const T* dy, T* dw,
+                                 T* db);
+
+    // winner[C][OH][OW][L]: kh * KW + kw of the maximum, the first in row-major order;
+    // may be null where no gradient is wanted
+    void (*max_pool_forward)(const PoolShape&, const T* x, T* y, int32_t* winner);
+    void (*max_pool_backward)(const PoolShape&, const int32_t* winner, const T* dy,
+                              T* dx);
+    void (*average_pool_forward)(const PoolShape&, const T* x, T* y);
+    void (*average_pool_backward)(const PoolShape&, const T* dy, T* dx);
+
+    // y[O][L] = bias[O] + w[O][D] x[D][L]; bias may be null
+    void (*dense_forward)(int64_t D, int64_t O, const T* x, const T* w, const T* bias,
+                          T* y);
+    // dx[D][L] = transposed w dy[O][L]
+    void (*dense_input_gradient)(int64_t D, int64_t O, const T* w, const T* dy, T* dx);
+    // Rows [first, last) of dw[O][D] and db[O] (may be null), overwritten, from the
+    // image-major copies of a whole batch: x[N][x_stride] and dy[N][dy_stride], strides
+    // multiples of 16, columns beyond D zero.
+    void (*dense_weight_gradient)(int64_t N, int64_t D, int64_t first, int64_t last,
+                                  const T* x, int64_t x_stride, const T* dy,
+                                  int64_t dy_stride, T* dw, T* db);
+
+    // y = f(x) for count lanes-wide values; y may be x
+    void (*activation_forward)(const ActivationRule&, int64_t count, const T* x, T* y);
+    // dy becomes dx, from the activation's output y
+    void (*activation_backward)(const ActivationRule&, int64_t count, const T* y,
+                                T* dy);
+
+    // For each lane: loss = -sum_k q[k] log softmax(logits)[k], with q = 1 - smoothing
+    // on the label plus smoothing / classes everywhere; gradient[classes][L] is weight
+    // times its derivative. A negative label masks the lane.
+    void (*softmax_cross_entropy)(int64_t classes, const T* logits,
+                                  const int32_t* labels, const T* weights,
+                                  double smoothing, T* gradient, double* loss,
+                                  int32_t* correct);
+    void (*softmax)(int64_t classes, const T* logits, T* probabilities);
+
+    // x[C][H][W][L] from 16 images; table[C][256], fill[C]
+    void (*gather_pixels)(const PixelShape&, const uint8_t* const* images,
+                          const float* table, const float* fill, T* x);
+    // rows[L][stride] (image-major) from x[count][L], and back
+    void (*lanes_to_rows)(int64_t count, const T* x, T* rows, int64_t stride);
+
+    // sum[count] = the slices' buffers added in their order; returns the sum of squares
+    double (*sum_slices)(int64_t count, int64_t slices, const T* const* parts, T* sum);
+    // w, gradient, state0 and state1 of count weights; states may be null where unused
+    void (*update)(const UpdateRule&, int64_t count, T* w, const T* gradient, T* state0,
+                   T* state1);
+};
+
+}  // namespace striate

@@ -1,0 +1,113 @@
+// The 16 lanes of a block as native vectors of the instruction set this file is
+// compiled for: one register under AVX-512, two under AVX2, four under SSE and NEON.
+// Included only by table.cpp, inside that instruction set's own namespace, so that
+// nothing here is shared with code compiled for another one.
+
+#if defined(__AVX512F__)
+constexpr int kWidth = 16;
+constexpr int kRegisters = 32;
+#elif defined(__AVX2__)
+constexpr int kWidth = 8;
+constexpr int kRegisters = 16;
+#elif defined(__aarch64__)
+constexpr int kWidth = 4;
+constexpr int kRegisters = 32;
+#else
+constexpr int kWidth = 4;
+constexpr int kRegisters = 16;
+#endif
+constexpr int kParts = kLanes / kWidth;
+
+typedef float Vector __attribute__((vector_size(4 * kWidth)));
+typedef int32_t IntVector __attribute__((vector_size(4 * kWidth)));
+typedef float LooseVector __attribute__((vector_size(4 * kWidth), aligned(4)));
+
+// Tiles are unrolled by hand: left alone, GCC keeps some of their accumulators in
+// memory, which costs a quarter of the speed.
+#if defined(__clang__)
+#define STRIATE_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define STRIATE_UNROLL _Pragma("GCC unroll 64")
+#endif
+#define STRIATE_INLINE inline __attribute__((always_inline))
+
+STRIATE_INLINE Vector load(const float* p) {
+    return *reinterpret_cast<const Vector*>(p);
+}
+STRIATE_INLINE void store(float* p, Vector v) { *reinterpret_cast<Vector*>(p) = v; }
+STRIATE_INLINE Vector load_loose(const float* p) {
+    return *reinterpret_cast<const LooseVector*>(p);
+}
+STRIATE_INLINE void store_loose(float* p, Vector v) {
+    *reinterpret_cast<LooseVector*>(p) = v;
+}
+STRIATE_INLINE Vector broadcast(float value) { return Vector{} + value; }
+STRIATE_INLINE Vector select(IntVector mask, Vector yes, Vector no) {
+    return mask ? yes : no;
+}
+STRIATE_INLINE float sum_lanes(Vector v) {
+    float sum = 0.0f;
+    STRIATE_UNROLL
+    for (int i = 0; i < kWidth; ++i) sum += v[i];
+    return sum;
+}
+
+// All 16 lanes at once, for operations that are bound by memory and need no tiles.
+struct Lanes {
+    Vector part[kParts];
+};
+STRIATE_INLINE Lanes load_lanes(const float* p) {
+    Lanes lanes;
+    STRIATE_UNROLL
+    for (int i = 0; i < kParts; ++i) lanes.part[i] = load(p + i * kWidth);
+    return lanes;
+}
+STRIATE_INLINE void store_lanes(float* p, const Lanes& lanes) {
+    STRIATE_UNROLL
+    for (int i = 0; i < kParts; ++i) store(p + i * kWidth, lanes.part[i]);
+}
+STRIATE_INLINE Lanes operator+(Lanes a, const Lanes& b) {
+    STRIATE_UNROLL
+    for (int i = 0; i < kParts; ++i) a.part[i] += b.part[i];
+    return a;
+}
+STRIATE_INLINE Lanes operator*(Lanes a, float factor) {
+    STRIATE_UNROLL
+    for (int i = 0; i < kParts; ++i) a.part[i] *= factor;
+    return a;
+}
+
+// exp(x) to about one unit in the last place, Cody and Waite's reduction and the
+// minimax polynomial of Cephes' expf; overflow saturates near the largest float.
+STRIATE_INLINE Vector exponential(Vector x) {
+    const Vector high = broadcast(88.3762626647949f), low = broadcast(-87.336544f);
+    x = select(x > high, high, x);
+    x = select(x < low, low, x);
+    // Adding 1.5 * 2^23 rounds to the nearest integer and leaves it in the low bits.
+    const Vector magic = broadcast(12582912.0f);
+    const Vector shifted = x * 1.44269504088896341f + magic;
+    const Vector n = shifted - magic;
+    const Vector r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
+    Vector p = broadcast(1.9875691500e-4f);
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * r * r + r + 1.0f;
+    const IntVector exponent = ((IntVector)shifted - (IntVector)magic) << 23;
+    return (Vector)((IntVector)p + exponent);
+}
+
+// tanh(x): Cephes' polynomial near zero, where 1 - 2 / (exp(2x) + 1) cancels.
+STRIATE_INLINE Vector hyperbolic_tangent(Vector x) {
+    const Vector z = x * x;
+    Vector p = broadcast(-5.70498872745e-3f);
+    p = p * z + 2.06390887954e-2f;
+    p = p * z + -5.37397155531e-2f;
+    p = p * z + 1.33314422036e-1f;
+    p = p * z + -3.33332819422e-1f;
+    const Vector near_zero = p * z * x + x;
+    const Vector far = 1.0f - 2.0f / (exponential(x + x) + 1.0f);
+    return select(z < 0.390625f, near_zero, far);
+}

@@ -1,0 +1,138 @@
+// A network as resolved steps over one arena, for a block of 16 images.
+//
+// Every shape, offset and padding arrives settled; the plan checks that they agree and
+// infers nothing. It lays out the arena, and carries one block forward and backward.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels.h"
+
+namespace striate {
+
+struct Shape {
+    int64_t C = 1, H = 1, W = 1;
+    int64_t count() const { return C * H * W; }
+    bool operator==(const Shape&) const = default;
+};
+
+enum class Kind { pad, conv, max_pool, average_pool, dense, activation, dropout, flatten };
+
+struct Step {
+    Kind kind = Kind::flatten;
+    int layer = -1;  // the layer whose output this step completes; -1 for a pad
+    Shape in, out;
+    int64_t kernel[2] = {1, 1}, stride[2] = {1, 1}, dilation[2] = {1, 1}, groups = 1;
+    int64_t top = 0, left = 0;       // pad: rows above and columns before the input
+    double value = 0.0;              // pad: what fills the border; dropout: the rate
+    int64_t weight = -1, bias = -1;  // offsets in the flat weights; -1 for none
+    ActivationRule rule{Activation::relu, 0.0, 1.0, 1.0};
+};
+
+// Images as they lie in the caller's memory: uint8 pixels with a table, or values.
+template <class T>
+struct Source {
+    int64_t count = 0;
+    const uint8_t* pixels = nullptr;  // [count][height][width][C]
+    PixelShape shape{};
+    const float* table = nullptr;  // [C][256]
+    const float* fill = nullptr;   // [C]
+    const T* values = nullptr;     // [count][H][W][C], where pixels is null
+};
+
+// Which images a block holds: lanes beyond `real` repeat the first one, masked.
+struct Block {
+    int64_t row[kLanes];
+    int real;
+};
+
+// What dropout draws its masks from.
+struct DropoutKey {
+    bool active = false;
+    uint64_t seed = 0, epoch = 0;
+};
+
+struct AlignedDelete {
+    void operator()(void* p) const { ::operator delete(p, std::align_val_t(64)); }
+};
+template <class T>
+using AlignedArray = std::unique_ptr<T[], AlignedDelete>;
+template <class T>
+AlignedArray<T> allocate(int64_t count) {
+    const size_t bytes = (size_t(count) * sizeof(T) + 63) / 64 * 64;
+    return AlignedArray<T>(
+        static_cast<T*>(::operator new(bytes > 0 ? bytes : 64, std::align_val_t(64))));
+}
+
+// The memory one thread needs to carry a block through the network.
+template <class T>
+struct Arena {
+    AlignedArray<T> values;            // activations, at the plan's offsets
+    AlignedArray<int32_t> winners;     // of max pooling
+    AlignedArray<T> gradients[2];      // what comes from above, what goes below
+};
+
+enum class Purpose { inference, gradient };
+
+// Where the backward pass leaves what it finds.
+template <class T>
+struct GradientSink {
+    T* conv = nullptr;  // convolutions' gradients, compact (Plan::conv_offset); may be null
+    // Image-major copies for dense layers, by step: rows of this block; may be empty
+    std::vector<T*> dense_inputs, dense_gradients;
+};
+
+template <class T>
+class Plan {
+  public:
+    Plan(std::vector<Step> steps, int64_t weight_count, const Kernels<T>& kernels);
+
+    const std::vector<Step>& steps() const { return steps_; }
+    const Kernels<T>& kernels() const { return kernels_; }
+    int64_t weight_count() const { return weight_count_; }
+    int64_t conv_count() const { return conv_count_; }
+    int64_t conv_offset(size_t step) const { return conv_offset_[step]; }
+    // The step that completes a layer, or -1.
+    int step_of(int layer) const;
+
+    int64_t arena_bytes(Purpose purpose) const;
+    Arena<T> make_arena(Purpose purpose) const;
+
+    void load(const Source<T>& source, const Block& block, Arena<T>& arena) const;
+    // Steps [0, end); calls after(step) behind each, stops early where it returns false.
+    bool forward(const T* weights, const Block& block, const DropoutKey& key, size_t end,
+                 Arena<T>& arena, const std::function<bool(size_t)>& after) const;
+    // Steps end - 1 down to `begin`, from the gradient in gradient_in(arena); returns
+    // where the gradient of the input of step `begin` lies (if with_input).
+    T* backward(const T* weights, const Block& block, const DropoutKey& key, size_t begin,
+                size_t end, bool with_input, Arena<T>& arena, const GradientSink<T>& sink,
+                const std::function<bool()>& go_on) const;
+
+    T* output(size_t step, Arena<T>& arena) const {
+        return arena.values.get() + offset_[size_t(buffer_[step + 1])];
+    }
+    // The first step that has weights: gradients go no deeper in training.
+    size_t first_weighted() const;
+
+  private:
+    T* input(size_t step, Arena<T>& arena) const {
+        return arena.values.get() + offset_[size_t(buffer_[step])];
+    }
+    void check(size_t step) const;
+    void drop(const Step& step, size_t index, const Block& block, const DropoutKey& key,
+              const T* x, T* y) const;
+
+    std::vector<Step> steps_;
+    int64_t weight_count_;
+    const Kernels<T>& kernels_;
+    std::vector<int> buffer_;       // buffer_[i] feeds step i, buffer_[i + 1] leaves it
+    std::vector<int64_t> offset_;   // of each buffer in the arena's values
+    std::vector<int64_t> winner_offset_, conv_offset_;
+    int64_t value_count_ = 0, winner_count_ = 0, gradient_count_ = 0, conv_count_ = 0;
+};
+
+}  // namespace striate

@@ -1,0 +1,352 @@
+// The table of kernels in plain loops with sums in double: the oracle the fast tables
+// are tested against, the fallback, and the definition of every operation. The letters
+// are those of kernels.h.
+#include <cmath>
+#include <cstring>
+
+#include "dispatch.h"
+
+namespace striate {
+namespace {
+
+template <class T>
+void conv_forward(const ConvShape& s, const T* x, const T* w, const T* bias, T* y) {
+    const int64_t CG = s.C / s.groups, OG = s.O / s.groups;
+    for (int64_t o = 0; o < s.O; ++o)
+        for (int64_t oh = 0; oh < s.OH; ++oh)
+            for (int64_t ow = 0; ow < s.OW; ++ow)
+                for (int l = 0; l < kLanes; ++l) {
+                    double sum = bias ? double(bias[o]) : 0.0;
+                    for (int64_t c = 0; c < CG; ++c)
+                        for (int64_t kh = 0; kh < s.KH; ++kh)
+                            for (int64_t kw = 0; kw < s.KW; ++kw) {
+                                const int64_t ih = oh * s.stride_h + kh * s.dilation_h;
+                                const int64_t iw = ow * s.stride_w + kw * s.dilation_w;
+                                const int64_t ic = o / OG * CG + c;
+                                sum += double(w[((o * CG + c) * s.KH + kh) * s.KW + kw]) *
+                                       double(x[((ic * s.H + ih) * s.W + iw) * kLanes + l]);
+                            }
+                    y[((o * s.OH + oh) * s.OW + ow) * kLanes + l] = T(sum);
+                }
+}
+
+template <class T>
+void conv_input_gradient(const ConvShape& s, const T* w, const T* dy, T* dx) {
+    const int64_t CG = s.C / s.groups, OG = s.O / s.groups;
+    for (int64_t c = 0; c < s.C; ++c)
+        for (int64_t ih = 0; ih < s.H; ++ih)
+            for (int64_t iw = 0; iw < s.W; ++iw)
+                for (int l = 0; l < kLanes; ++l) {
+                    double sum = 0.0;
+                    for (int64_t o = c / CG * OG; o < (c / CG + 1) * OG; ++o)
+                        for (int64_t kh = 0; kh < s.KH; ++kh)
+                            for (int64_t kw = 0; kw < s.KW; ++kw) {
+                                const int64_t h = ih - kh * s.dilation_h;
+                                const int64_t v = iw - kw * s.dilation_w;
+                                if (h < 0 || v < 0 || h % s.stride_h || v % s.stride_w)
+                                    continue;
+                                const int64_t oh = h / s.stride_h, ow = v / s.stride_w;
+                                if (oh >= s.OH || ow >= s.OW) continue;
+                                sum +=
+                                    double(w[((o * CG + c % CG) * s.KH + kh) * s.KW + kw]) *
+                                    double(dy[((o * s.OH + oh) * s.OW + ow) * kLanes + l]);
+                            }
+                    dx[((c * s.H + ih) * s.W + iw) * kLanes + l] = T(sum);
+                }
+}
+
+template <class T>
+void conv_weight_gradient(const ConvShape& s, const T* x, const T* dy, T* dw, T* db) {
+    const int64_t CG = s.C / s.groups, OG = s.O / s.groups;
+    for (int64_t o = 0; o < s.O; ++o)
+        for (int64_t c = 0; c < CG; ++c)
+            for (int64_t kh = 0; kh < s.KH; ++kh)
+                for (int64_t kw = 0; kw < s.KW; ++kw) {
+                    double sum = 0.0;
+                    for (int64_t oh = 0; oh < s.OH; ++oh)
+                        for (int64_t ow = 0; ow < s.OW; ++ow) {
+                            const int64_t ih = oh * s.stride_h + kh * s.dilation_h;
+                            const int64_t iw = ow * s.stride_w + kw * s.dilation_w;
+                            const int64_t ic = o / OG * CG + c;
+                            const T* g = dy + ((o * s.OH + oh) * s.OW + ow) * kLanes;
+                            const T* v = x + ((ic * s.H + ih) * s.W + iw) * kLanes;
+                            for (int l = 0; l < kLanes; ++l)
+                                sum += double(g[l]) * double(v[l]);
+                        }
+                    T& total = dw[((o * CG + c) * s.KH + kh) * s.KW + kw];
+                    total = T(double(total) + sum);
+                }
+    if (!db) return;
+    for (int64_t o = 0; o < s.O; ++o) {
+        double sum = 0.0;
+        for (int64_t i = 0; i < s.OH * s.OW * kLanes; ++i)
+            sum += double(dy[o * s.OH * s.OW * kLanes + i]);
+        db[o] = T(double(db[o]) + sum);
+    }
+}
+
+// Calls visit(c, oh, ow, kh, kw, input offset, output offset) for every value of every
+// patch, in row-major order.
+template <class Visit>
+void for_each_patch(const PoolShape& s, Visit visit) {
+    for (int64_t c = 0; c < s.C; ++c)
+        for (int64_t oh = 0; oh < s.OH; ++oh)
+            for (int64_t ow = 0; ow < s.OW; ++ow)
+                for (int64_t kh = 0; kh < s.KH; ++kh)
+                    for (int64_t kw = 0; kw < s.KW; ++kw)
+                        for (int l = 0; l < kLanes; ++l) {
+                            const int64_t ih = oh * s.stride_h + kh;
+                            const int64_t iw = ow * s.stride_w + kw;
+                            visit(int32_t(kh * s.KW + kw),
+                                  ((c * s.H + ih) * s.W + iw) * kLanes + l,
+                                  ((c * s.OH + oh) * s.OW + ow) * kLanes + l);
+                        }
+}
+
+template <class T>
+void max_pool_forward(const PoolShape& s, const T* x, T* y, int32_t* winner) {
+    for_each_patch(s, [&](int32_t k, int64_t in, int64_t out) {
+        if (k == 0 || x[in] > y[out] || std::isnan(x[in])) {
+            y[out] = x[in];
+            if (winner) winner[out] = k;
+        }
+    });
+}
+
+template <class T>
+void max_pool_backward(const PoolShape& s, const int32_t* winner, const T* dy, T* dx) {
+    std::memset(dx, 0, sizeof(T) * size_t(s.C * s.H * s.W * kLanes));
+    for_each_patch(s, [&](int32_t k, int64_t in, int64_t out) {
+        if (winner[out] == k) dx[in] += dy[out];
+    });
+}
+
+template <class T>
+void average_pool_forward(const PoolShape& s, const T* x, T* y) {
+    const int32_t last = int32_t(s.KH * s.KW - 1);
+    double sum[kLanes] = {};
+    // The patches of the 16 lanes are visited together, value by value.
+    for_each_patch(s, [&](int32_t k, int64_t in, int64_t out) {
+        double& total = sum[out % kLanes];
+        total = (k == 0 ? 0.0 : total) + double(x[in]);
+        if (k == last) y[out] = T(total / double(s.KH * s.KW));
+    });
+}
+
+template <class T>
+void average_pool_backward(const PoolShape& s, const T* dy, T* dx) {
+    std::memset(dx, 0, sizeof(T) * size_t(s.C * s.H * s.W * kLanes));
+    for_each_patch(s, [&](int32_t, int64_t in, int64_t out) {
+        dx[in] = T(double(dx[in]) + double(dy[out]) / double(s.KH * s.KW));
+    });
+}
+
+template <class T>
+void dense_forward(int64_t D, int64_t O, const T* x, const T* w, const T* bias, T* y) {
+    for (int64_t o = 0; o < O; ++o)
+        for (int l = 0; l < kLanes; ++l) {
+            double sum = bias ? double(bias[o]) : 0.0;
+            for (int64_t d = 0; d < D; ++d)
+                sum += double(w[o * D + d]) * double(x[d * kLanes + l]);
+            y[o * kLanes + l] = T(sum);
+        }
+}
+
+template <class T>
+void dense_input_gradient(int64_t D, int64_t O, const T* w, const T* dy, T* dx) {
+    for (int64_t d = 0; d < D; ++d)
+        for (int l = 0; l < kLanes; ++l) {
+            double sum = 0.0;
+            for (int64_t o = 0; o < O; ++o)
+                sum += double(w[o * D + d]) * double(dy[o * kLanes + l]);
+            dx[d * kLanes + l] = T(sum);
+        }
+}
+
+template <class T>
+void dense_weight_gradient(int64_t N, int64_t D, int64_t first, int64_t last, const T* x,
+                           int64_t x_stride, const T* dy, int64_t dy_stride, T* dw,
+                           T* db) {
+    for (int64_t o = first; o < last; ++o) {
+        for (int64_t d = 0; d < D; ++d) {
+            double sum = 0.0;
+            for (int64_t n = 0; n < N; ++n)
+                sum += double(dy[n * dy_stride + o]) * double(x[n * x_stride + d]);
+            dw[o * D + d] = T(sum);
+        }
+        if (!db) continue;
+        double sum = 0.0;
+        for (int64_t n = 0; n < N; ++n) sum += double(dy[n * dy_stride + o]);
+        db[o] = T(sum);
+    }
+}
+
+template <class T>
+void activation_forward(const ActivationRule& rule, int64_t count, const T* x, T* y) {
+    for (int64_t i = 0; i < count * kLanes; ++i) {
+        const double v = double(x[i]);
+        switch (rule.kind) {
+            case Activation::relu: y[i] = T(v < 0.0 ? 0.0 : v); break;
+            case Activation::leaky_relu: y[i] = T(v < 0.0 ? rule.slope * v : v); break;
+            case Activation::tanh:
+                y[i] = T(rule.height * std::tanh(rule.steepness * v));
+                break;
+            case Activation::sigmoid: y[i] = T(1.0 / (1.0 + std::exp(-v))); break;
+        }
+    }
+}
+
+template <class T>
+void activation_backward(const ActivationRule& rule, int64_t count, const T* y, T* dy) {
+    for (int64_t i = 0; i < count * kLanes; ++i) {
+        const double v = double(y[i]), g = double(dy[i]), height = rule.height;
+        switch (rule.kind) {
+            case Activation::relu: dy[i] = T(v <= 0.0 ? 0.0 : g); break;
+            case Activation::leaky_relu: dy[i] = T(v <= 0.0 ? rule.slope * g : g); break;
+            case Activation::tanh:
+                dy[i] = T(g * rule.steepness * (height - v * v / height));
+                break;
+            case Activation::sigmoid: dy[i] = T(g * v * (1.0 - v)); break;
+        }
+    }
+}
+
+// Of one lane; returns log of the sum of exponentials.
+template <class T>
+double softmax_lane(int64_t classes, const T* logits, T* probabilities, int lane) {
+    double maximum = double(logits[lane]), sum = 0.0;
+    for (int64_t k = 1; k < classes; ++k)
+        maximum = std::fmax(maximum, double(logits[k * kLanes + lane]));
+    for (int64_t k = 0; k < classes; ++k)
+        sum += std::exp(double(logits[k * kLanes + lane]) - maximum);
+    for (int64_t k = 0; k < classes; ++k)
+        probabilities[k * kLanes + lane] =
+            T(std::exp(double(logits[k * kLanes + lane]) - maximum) / sum);
+    return maximum + std::log(sum);
+}
+
+template <class T>
+void softmax(int64_t classes, const T* logits, T* probabilities) {
+    for (int l = 0; l < kLanes; ++l) softmax_lane(classes, logits, probabilities, l);
+}
+
+template <class T>
+void softmax_cross_entropy(int64_t classes, const T* logits, const int32_t* labels,
+                           const T* weights, double smoothing, T* gradient, double* loss,
+                           int32_t* correct) {
+    for (int l = 0; l < kLanes; ++l) {
+        loss[l] = 0.0;
+        correct[l] = 0;
+        if (labels[l] < 0) {
+            for (int64_t k = 0; k < classes; ++k) gradient[k * kLanes + l] = T(0);
+            continue;
+        }
+        const double log_sum = softmax_lane(classes, logits, gradient, l);
+        const T own = logits[labels[l] * kLanes + l];
+        correct[l] = !std::isnan(own);
+        for (int64_t k = 0; k < classes; ++k) {
+            const T rival = logits[k * kLanes + l];
+            const double q =
+                smoothing / double(classes) + (k == labels[l] ? 1.0 - smoothing : 0.0);
+            if (q > 0.0) loss[l] += q * (log_sum - double(rival));
+            if (rival > own || (rival == own && k < labels[l])) correct[l] = 0;
+            T& g = gradient[k * kLanes + l];
+            g = T(double(weights[l]) * (double(g) - q));
+        }
+    }
+}
+
+template <class T>
+void gather_pixels(const PixelShape& s, const uint8_t* const* images, const float* table,
+                   const float* fill, T* x) {
+    for (int64_t c = 0; c < s.C; ++c)
+        for (int64_t h = 0; h < s.H; ++h)
+            for (int64_t w = 0; w < s.W; ++w)
+                for (int l = 0; l < kLanes; ++l) {
+                    const int64_t ih = h - s.top, iw = w - s.left;
+                    const bool inside =
+                        ih >= 0 && ih < s.height && iw >= 0 && iw < s.width;
+                    x[((c * s.H + h) * s.W + w) * kLanes + l] = T(
+                        inside ? table[c * 256 + images[l][(ih * s.width + iw) * s.C + c]]
+                               : fill[c]);
+                }
+}
+
+template <class T>
+void lanes_to_rows(int64_t count, const T* x, T* rows, int64_t stride) {
+    for (int64_t i = 0; i < count; ++i)
+        for (int l = 0; l < kLanes; ++l) rows[l * stride + i] = x[i * kLanes + l];
+}
+
+template <class T>
+double sum_slices(int64_t count, int64_t slices, const T* const* parts, T* sum) {
+    double squares = 0.0;
+    for (int64_t i = 0; i < count; ++i) {
+        double total = 0.0;
+        for (int64_t s = 0; s < slices; ++s) total += double(parts[s][i]);
+        sum[i] = T(total);
+        squares += total * total;
+    }
+    return squares;
+}
+
+template <class T>
+void update(const UpdateRule& rule, int64_t count, T* w, const T* gradient, T* state0,
+            T* state1) {
+    for (int64_t i = 0; i < count; ++i) {
+        double weight = double(w[i]), g = double(gradient[i]) * rule.gradient_scale;
+        if (rule.kind == Optimizer::adamw) {
+            weight -= rule.learning_rate * rule.weight_decay * weight;
+        } else {
+            g += rule.weight_decay * weight;
+        }
+        if (rule.kind == Optimizer::sgd) {
+            if (state0) {
+                const double velocity = rule.momentum * double(state0[i]) + g;
+                state0[i] = T(velocity);
+                g = rule.nesterov ? g + rule.momentum * velocity : velocity;
+            }
+            w[i] = T(weight - rule.learning_rate * g);
+            continue;
+        }
+        const double mean = rule.beta1 * double(state0[i]) + (1.0 - rule.beta1) * g;
+        const double square = rule.beta2 * double(state1[i]) + (1.0 - rule.beta2) * g * g;
+        state0[i] = T(mean);
+        state1[i] = T(square);
+        w[i] = T(weight - rule.learning_rate * (mean / rule.correction1) /
+                              (std::sqrt(square / rule.correction2) + rule.epsilon));
+    }
+}
+
+}  // namespace
+
+template <class T>
+const Kernels<T>& reference_kernels() {
+    static constexpr Kernels<T> table = {
+        "reference",
+        conv_forward<T>,
+        conv_input_gradient<T>,
+        conv_weight_gradient<T>,
+        max_pool_forward<T>,
+        max_pool_backward<T>,
+        average_pool_forward<T>,
+        average_pool_backward<T>,
+        dense_forward<T>,
+        dense_input_gradient<T>,
+        dense_weight_gradient<T>,
+        activation_forward<T>,
+        activation_backward<T>,
+        softmax_cross_entropy<T>,
+        softmax<T>,
+        gather_pixels<T>,
+        lanes_to_rows<T>,
+        sum_slices<T>,
+        update<T>,
+    };
+    return table;
+}
+
+template const Kernels<float>& reference_kernels<float>();
+template const Kernels<double>& reference_kernels<double>();
+
+}  // namespace striate

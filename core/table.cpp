@@ -1,0 +1,48 @@
+// One instruction set's table of kernels. This file is compiled once per instruction
+// set with its flags and STRIATE_TABLE as the namespace's name; everything inside is
+// static, and no standard-library template is used, so that the linker has nothing to
+// merge between code that runs everywhere and code that does not.
+#include <math.h>
+#include <string.h>
+
+#include "kernels.h"
+
+#define STRIATE_TEXT_(name) #name
+#define STRIATE_TEXT(name) STRIATE_TEXT_(name)
+
+namespace striate {
+namespace STRIATE_TABLE {
+
+#include "lanes.h"
+// The operations, in the order of a network.
+#include "input.inl"
+#include "conv.inl"
+#include "pool.inl"
+#include "dense.inl"
+#include "pointwise.inl"
+
+extern const Kernels<float> table;
+const Kernels<float> table = {
+    STRIATE_TEXT(STRIATE_TABLE),
+    conv_forward,
+    conv_input_gradient,
+    conv_weight_gradient,
+    max_pool_forward,
+    max_pool_backward,
+    average_pool_forward,
+    average_pool_backward,
+    dense_forward,
+    dense_input_gradient,
+    dense_weight_gradient,
+    activation_forward,
+    activation_backward,
+    softmax_cross_entropy,
+    softmax,
+    gather_pixels,
+    lanes_to_rows,
+    sum_slices,
+    update,
+};
+
+}  // namespace STRIATE_TABLE
+}  // namespace striate

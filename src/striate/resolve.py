@@ -1,0 +1,254 @@
+"""What a layer is, and the one walk that settles every shape of a network.
+
+Everything that follows (plan, summary, receptive fields, model files) reads the
+numbers settled here and infers none of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, ClassVar
+
+from .arguments import LARGEST, shown, spell, whole_number
+from .errors import ShapeError, UsageError
+from .window import Window
+
+Shape = tuple[int, ...]
+"""(height, width, channels) of a volume, or (length,) of a flat vector."""
+
+MOST_VALUES = 2**40
+"""Values a layer may put out or learn; keeps every product within 64 bits."""
+
+
+@dataclass(frozen=True)
+class WeightSpec:
+    """One array of learned numbers; `fan_in` counts the inputs of one output."""
+
+    name: str
+    shape: Shape
+    fan_in: int
+
+    @property
+    def size(self) -> int:
+        """How many numbers the array holds."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True, repr=False)
+class Layer:
+    """The base of all layers: frozen settings, and what they do to a shape."""
+
+    kind: ClassVar[str] = ""
+    """What layers are named and counted by: conv1, conv2, pool1, ..."""
+
+    def problem(self, shape: Shape, earlier: Sequence[ResolvedLayer]) -> str | None:
+        """Say why an input of this shape cannot enter and what to do; None if it can.
+
+        The sentence goes on after the layer's name: "needs ... but gets ...; do ...".
+        """
+        return None
+
+    def window(self, height: int, width: int) -> Window | None:
+        """Return the window that slides over an image of this size, if any does."""
+        return None
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return the shape that leaves the layer when `shape` enters it."""
+        return shape
+
+    def weights(self, shape: Shape) -> tuple[WeightSpec, ...]:
+        """Return the learned arrays, named within the layer: weight, then bias."""
+        return ()
+
+    def multiply_adds(self, shape: Shape) -> int:
+        """Return the products one image costs; only learned weights count."""
+        return 0
+
+    def to_config(self) -> dict[str, Any]:
+        """Return the settings as JSON can hold them; `layer_from_config` reverses it.
+
+        >>> from striate.layers import MaxPool2D
+        >>> MaxPool2D(2).to_config()
+        {'kind': 'MaxPool2D', 'size': 2, 'stride': None, 'padding': 0}
+        """
+        values = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return {"kind": type(self).__name__} | {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in values
+        }
+
+    def __repr__(self) -> str:
+        """Return the constructor call a user would write, defaults left out."""
+        parts = []
+        for position, field in enumerate(fields(self)):
+            value = getattr(self, field.name)
+            if position == 0 or field.default is MISSING:
+                parts.append(repr(value))
+            elif value != field.default:
+                parts.append(f"{field.name}={value!r}")
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+
+@dataclass(frozen=True)
+class ResolvedLayer:
+    """A layer in its place: name, shapes, weights and cost, all settled."""
+
+    index: int
+    name: str
+    layer: Layer
+    input_shape: Shape
+    output_shape: Shape
+    weights: tuple[WeightSpec, ...]
+    multiply_adds: int
+    window: Window | None
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the layer learns."""
+        return sum(weight.size for weight in self.weights)
+
+
+def resolve(
+    layers: Iterable[Layer], input_shape: Sequence[int]
+) -> tuple[ResolvedLayer, ...]:
+    """Settle names, shapes, windows, weights and cost of a stack of layers.
+
+    `input_shape` is (height, width, channels) of the images. Raises ShapeError, in
+    words, where a layer does not fit what reaches it, and TypeError for things that
+    are not layers. Output sizes follow PyTorch: what is left over is dropped.
+    The weights' order here is their order in the network's weight vector.
+
+    >>> from striate.layers import Conv2D, Dense, Flatten, MaxPool2D
+    >>> stack = [Conv2D(6, 5), MaxPool2D(2), Flatten(), Dense(10)]
+    >>> for one in resolve(stack, (32, 32, 1)):
+    ...     print(one.name, one.output_shape, one.parameters, one.multiply_adds)
+    conv1 (28, 28, 6) 156 117600
+    pool1 (14, 14, 6) 0 0
+    flatten1 (1176,) 0 0
+    dense1 (10,) 11770 11760
+    """
+    image_shape = _image_shape(input_shape)
+    shape: Shape = image_shape
+    counts: Counter[str] = Counter()
+    resolved: list[ResolvedLayer] = []
+    for index, layer in enumerate(check_layers(layers)):
+        counts[layer.kind] += 1
+        name = f"{layer.kind}{counts[layer.kind]}"
+        subject = f"{layer!r} at layer {index + 1} ({name})"
+        if problem := layer.problem(shape, resolved):
+            raise ShapeError(f"{subject} {problem}{_channels_first_hint(image_shape)}.")
+        output = layer.output_shape(shape)
+        weights = tuple(
+            WeightSpec(f"{name}.{weight.name}", weight.shape, weight.fan_in)
+            for weight in layer.weights(shape)
+        )
+        _refuse_giants(subject, output, weights)
+        window = layer.window(*shape[:2]) if len(shape) == 3 else None
+        cost = layer.multiply_adds(shape)
+        resolved.append(
+            ResolvedLayer(index, name, layer, shape, output, weights, cost, window)
+        )
+        shape = output
+    return tuple(resolved)
+
+
+def find_layer(resolved: Sequence[ResolvedLayer], layer: str | int) -> ResolvedLayer:
+    """Return the layer of this name or index (counted from 0; from the end if < 0)."""
+    names = ", ".join(one.name for one in resolved)
+    if isinstance(layer, str):
+        for one in resolved:
+            if one.name == layer:
+                return one
+        raise UsageError(f"There is no layer {shown(layer)}; the layers are {names}.")
+    if isinstance(layer, bool) or not hasattr(layer, "__index__"):
+        raise TypeError(
+            f"A layer is chosen by its name or index, not {shown(layer)}; "
+            f"the layers are {names}."
+        )
+    if not -len(resolved) <= layer < len(resolved):
+        raise UsageError(
+            f"There is no layer with index {shown(layer)}; the {len(resolved)} layers, "
+            f"from 0 to {len(resolved) - 1}, are {names}."
+        )
+    return resolved[layer]
+
+
+def _image_shape(input_shape: object) -> tuple[int, int, int]:
+    example = "for instance (32, 32, 1) for grey or (32, 32, 3) for colour images"
+    if not isinstance(input_shape, list | tuple):
+        raise TypeError(
+            f"input_shape must be (height, width, channels), {example}, "
+            f"not {shown(input_shape)}."
+        )
+    if len(input_shape) != 3:
+        raise ShapeError(
+            f"input_shape must be (height, width, channels), {example}, "
+            f"not {shown(tuple(input_shape))}."
+        )
+    height, width, channels = (
+        whole_number("input_shape", name, value)
+        for name, value in zip(
+            ("height", "width", "channels"), input_shape, strict=True
+        )
+    )
+    return height, width, channels
+
+
+def check_layers(layers: object) -> list[Layer]:
+    """Return the layers as a list, or say which of them is none."""
+    if isinstance(layers, Layer | str) or not isinstance(layers, Iterable):
+        raise TypeError(f"layers must be a list of layers, not {shown(layers)}.")
+    stack = list(layers)
+    if not stack:
+        raise ShapeError("A network needs at least one layer; the list is empty.")
+    known = {name.lower(): name for name in _names(Layer) if name[0] != "_"}
+    for index, layer in enumerate(stack):
+        if isinstance(layer, Layer) and layer.kind:
+            continue
+        remedy = "take one of " + ", ".join(known.values())
+        if isinstance(layer, str):
+            what = f"the string {shown(layer)}, not a layer"
+            if match := known.get(layer.lower()):
+                remedy = f"write {match}(...)"
+        elif isinstance(layer, type) and issubclass(layer, Layer):
+            what = f"the class {layer.__name__}, not a layer"
+            remedy = f"write {layer.__name__}(...)"
+        else:
+            what = f"{shown(layer)} of type {type(layer).__qualname__}, not a layer"
+        raise TypeError(f"layers[{index}] is {what}; {remedy}.")
+    return stack
+
+
+def _names(base: type[Layer]) -> list[str]:
+    below = (name for one in base.__subclasses__() for name in _names(one))
+    return [*below] or [base.__name__]
+
+
+def _channels_first_hint(input_shape: tuple[int, int, int]) -> str:
+    """Name the usual slip behind a shape error: channels put first, as in PyTorch."""
+    channels, height, width = input_shape
+    if channels > 4 or width <= 4:
+        return ""
+    return (
+        f" (input_shape is (height, width, channels); "
+        f"did you mean {(height, width, channels)}?)"
+    )
+
+
+def _refuse_giants(
+    subject: str, output: Shape, weights: tuple[WeightSpec, ...]
+) -> None:
+    if max(output) > LARGEST or math.prod(output) > MOST_VALUES:
+        raise ShapeError(
+            f"{subject} would put out {spell(output)} values, more than a network "
+            "can hold; use smaller images, less padding or fewer filters."
+        )
+    for weight in weights:
+        if weight.size > MOST_VALUES:
+            raise ShapeError(
+                f"{subject} would learn {spell(weight.shape)} weights, more than "
+                "any memory holds; use fewer filters or units."
+            )
