@@ -1,0 +1,139 @@
+// The core's checks as a program that needs no Python: for sanitizers, and for emulated
+// processors. Usage: striate_check kernels|threads [instruction set] [cases]
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <thread>
+
+#include "check.h"
+#include "dispatch.h"
+#include "run.h"
+#include "threads.h"
+
+using namespace striate;
+
+namespace {
+
+int failures = 0;
+
+void report(bool holds, const std::string& what) {
+    std::printf("%s %s\n", holds ? "ok    " : "FAILED", what.c_str());
+    if (!holds) ++failures;
+}
+
+void check_tables(const std::string& only, int cases) {
+    for (const std::string& name : available_tables()) {
+        if (!only.empty() && name != only) continue;
+        const auto problems = check_kernels(kernels_named(name), 1, cases);
+        for (const std::string& problem : problems) std::printf("  %s\n", problem.c_str());
+        report(problems.empty(), "kernels " + name + ", " + std::to_string(cases) + " cases");
+    }
+}
+
+// A small network with every kind of step that takes part in training.
+std::vector<Step> small_network(int64_t& weights) {
+    std::vector<Step> steps;
+    Shape at{1, 8, 8};
+    const auto add = [&](Kind kind, Shape out) -> Step& {
+        Step s;
+        s.kind = kind;
+        s.layer = int(steps.size());
+        s.in = at;
+        s.out = at = out;
+        steps.push_back(s);
+        return steps.back();
+    };
+    const auto weigh = [&](Step& s, int64_t count) {
+        s.weight = weights;
+        s.bias = weights + count;
+        weights += count + s.out.C;
+    };
+    Step& pad = add(Kind::pad, {1, 10, 10});
+    pad.top = pad.left = 1;
+    Step& conv = add(Kind::conv, {5, 8, 8});
+    conv.kernel[0] = conv.kernel[1] = 3;
+    weigh(conv, 5 * 9);
+    add(Kind::activation, at);
+    Step& pool = add(Kind::max_pool, {5, 4, 4});
+    pool.kernel[0] = pool.kernel[1] = pool.stride[0] = pool.stride[1] = 2;
+    add(Kind::flatten, {80, 1, 1});
+    Step& hidden = add(Kind::dense, {30, 1, 1});
+    weigh(hidden, 80 * 30);
+    add(Kind::dropout, at).value = 0.25;
+    Step& dense = add(Kind::dense, {10, 1, 1});
+    weigh(dense, 30 * 10);
+    return steps;
+}
+
+std::vector<float> train(int threads, uint64_t seed) {
+    int64_t count = 0;
+    auto steps = small_network(count);
+    const Plan<float> plan(std::move(steps), count, kernels_named(""));
+    std::vector<float> weights(static_cast<size_t>(count)), gradient(weights.size());
+    for (size_t i = 0; i < weights.size(); ++i)
+        weights[i] = float(i * 7919 % 101) / 500.0f - 0.1f;
+    const int64_t images = 333;
+    std::vector<uint8_t> pixels(size_t(images * 64));
+    std::vector<int32_t> labels(static_cast<size_t>(images));
+    std::vector<int64_t> order(static_cast<size_t>(images));
+    for (size_t i = 0; i < pixels.size(); ++i) pixels[i] = uint8_t(i * 31 % 251);
+    for (size_t i = 0; i < labels.size(); ++i) {
+        labels[i] = int32_t(i % 10);
+        order[i] = int64_t(i * 7 % size_t(images));
+    }
+    std::vector<float> table(256), fill(1, 0.0f), momentum(weights.size());
+    for (size_t i = 0; i < 256; ++i) table[i] = float(i) / 255.0f;
+    Source<float> source;
+    source.count = images;
+    source.pixels = pixels.data();
+    source.shape = {8, 8, 1, 8, 8, 0, 0};
+    source.table = table.data();
+    source.fill = fill.data();
+    const std::vector<double> rates(5, 0.05);
+    Training<float> t{};
+    t.labels = labels.data();
+    t.order = order.data();
+    t.images = images;
+    t.batch = 77;
+    t.steps = 5;
+    t.learning_rates = rates.data();
+    t.state0 = momentum.data();
+    t.rule.kind = Optimizer::sgd;
+    t.rule.momentum = 0.9;
+    t.dropout = {true, seed, 0};
+    run_training(plan, weights.data(), gradient.data(), source, t, threads,
+                 [] { return false; });
+    return weights;
+}
+
+void check_threads() {
+    const std::vector<float> one = train(1, 3);
+    for (const int threads : {2, 3, 8})
+        report(train(threads, 3) == one,
+               "same bits on 1 and " + std::to_string(threads) + " threads");
+    std::vector<float> first, second;
+    {
+        std::jthread a([&] { first = train(2, 3); });
+        std::jthread b([&] { second = train(3, 4); });
+    }
+    report(first == one && second == train(1, 4), "two networks trained at once");
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+    const std::string what = count > 1 ? arguments[1] : "kernels";
+    const std::string table = count > 2 ? arguments[2] : "";
+    const int cases = count > 3 ? std::atoi(arguments[3]) : 200;
+    if (what == "kernels") {
+        check_tables(table == "all" ? "" : table, cases);
+    } else if (what == "threads") {
+        check_threads();
+    } else {
+        std::fprintf(stderr, "usage: %s kernels|threads [instruction set|all] [cases]\n",
+                     arguments[0]);
+        return 2;
+    }
+    return failures ? 1 : 0;
+}
