@@ -55,7 +55,8 @@ class Guarded {
     int64_t count() const { return count_; }
     bool intact() const {
         for (int64_t i = 0; i < kBand; ++i)
-            if (data_[i] != T(kGuard) || data_[count_ + kBand + i] != T(kGuard)) return false;
+            if (data_[i] != T(kGuard) || data_[count_ + kBand + i] != T(kGuard))
+                return false;
         return true;
     }
 
@@ -100,8 +101,8 @@ class Checker {
 
   private:
     void fail(const std::string& what) {
-        failures.push_back(std::string(fast_.name) + ", case " + std::to_string(case_) + ": " +
-                           what);
+        failures.push_back(std::string(fast_.name) + ", case " + std::to_string(case_) +
+                           ": " + what);
     }
     // |got - wanted| within bound[i] for every value, and the guards around intact.
     void compare(const std::string& what, const Floats& got, const Doubles& wanted,
@@ -110,8 +111,9 @@ class Checker {
         for (int64_t i = 0; i < got.count(); ++i) {
             const double error = std::fabs(double(got[i]) - wanted[i]);
             if (error <= bound(i)) continue;
-            return fail(what + " [" + std::to_string(i) + "] is " + std::to_string(got[i]) +
-                        " but should be " + std::to_string(wanted[i]) + " (off by " +
+            return fail(what + " [" + std::to_string(i) + "] is " +
+                        std::to_string(got[i]) + " but should be " +
+                        std::to_string(wanted[i]) + " (off by " +
                         std::to_string(error / bound(i)) + " times the bound)");
         }
     }
@@ -154,11 +156,11 @@ class Checker {
         const Floats bias(s.O, sample), dy(s.O * s.OH * s.OW * kLanes, sample);
         const bool biased = sample.between(0, 1);
         const std::string name =
-            "C=" + std::to_string(s.C) + " O=" + std::to_string(s.O) + " groups=" +
-            std::to_string(s.groups) + " kernel=" + std::to_string(s.KH) + "x" +
-            std::to_string(s.KW) + " stride=" + std::to_string(s.stride_h) + "x" +
-            std::to_string(s.stride_w) + " dilation=" + std::to_string(s.dilation_h) + "x" +
-            std::to_string(s.dilation_w) + " out=" + std::to_string(s.OH) + "x" +
+            "C=" + std::to_string(s.C) + " O=" + std::to_string(s.O) +
+            " groups=" + std::to_string(s.groups) + " kernel=" + std::to_string(s.KH) +
+            "x" + std::to_string(s.KW) + " stride=" + std::to_string(s.stride_h) + "x" +
+            std::to_string(s.stride_w) + " dilation=" + std::to_string(s.dilation_h) +
+            "x" + std::to_string(s.dilation_w) + " out=" + std::to_string(s.OH) + "x" +
             std::to_string(s.OW);
         const Doubles X = widen(x), W = widen(w), B = widen(bias), DY = widen(dy);
         const Doubles aX = widen(x, true), aW = widen(w, true), aB = widen(bias, true),
@@ -166,9 +168,12 @@ class Checker {
 
         Floats y(dy.count(), 7.0f);
         Doubles Y(dy.count()), aY(dy.count());
-        fast_.conv_forward(s, x.data(), w.data(), biased ? bias.data() : nullptr, y.data());
-        wide_.conv_forward(s, X.data(), W.data(), biased ? B.data() : nullptr, Y.data());
-        wide_.conv_forward(s, aX.data(), aW.data(), biased ? aB.data() : nullptr, aY.data());
+        fast_.conv_forward(s, x.data(), w.data(), biased ? bias.data() : nullptr,
+                           y.data());
+        wide_.conv_forward(s, X.data(), W.data(), biased ? B.data() : nullptr,
+                           Y.data());
+        wide_.conv_forward(s, aX.data(), aW.data(), biased ? aB.data() : nullptr,
+                           aY.data());
         compare_sums("conv_forward " + name, y, Y, aY, taps + 1);
 
         Floats dx(x.count(), 7.0f);
@@ -181,7 +186,8 @@ class Checker {
 
         // Added to what is there: a value of 0.25 stands for it.
         Floats dw(w.count(), 0.25f), db(s.O, 0.25f);
-        Doubles DW(w.count(), 0.25), DB(s.O, 0.25), aDW(w.count(), 0.25), aDB(s.O, 0.25);
+        Doubles DW(w.count(), 0.25), DB(s.O, 0.25), aDW(w.count(), 0.25),
+            aDB(s.O, 0.25);
         fast_.conv_weight_gradient(s, x.data(), dy.data(), dw.data(), db.data());
         wide_.conv_weight_gradient(s, X.data(), DY.data(), DW.data(), DB.data());
         wide_.conv_weight_gradient(s, aX.data(), aDY.data(), aDW.data(), aDB.data());
@@ -215,7 +221,8 @@ class Checker {
             for (int64_t i = 0; i < x.count(); ++i) x[i] = std::round(x[i] * 2.0f);
         const int64_t outputs = s.C * s.OH * s.OW * kLanes;
         const Floats dy(outputs, sample);
-        const Doubles X = widen(x), DY = widen(dy), aX = widen(x, true), aDY = widen(dy, true);
+        const Doubles X = widen(x), DY = widen(dy), aX = widen(x, true),
+                      aDY = widen(dy, true);
         const int64_t terms = s.KH * s.KW;
 
         Floats y(outputs, 7.0f), dx(x.count(), 7.0f);
@@ -274,18 +281,20 @@ class Checker {
         Floats rows(N * x_stride, sample), above(N * dy_stride, sample);
         for (int64_t n = 0; n < N; ++n)
             for (int64_t d = D; d < x_stride; ++d) rows[n * x_stride + d] = 0.0f;
-        const Doubles Rows = widen(rows), Above = widen(above), aRows = widen(rows, true),
-                      aAbove = widen(above, true);
+        const Doubles Rows = widen(rows), Above = widen(above),
+                      aRows = widen(rows, true), aAbove = widen(above, true);
         Floats dw(O * D, 0.0f), db(O, 0.0f);
         Doubles DW(O * D), DB(O), aDW(O * D), aDB(O);
         const int64_t middle = sample.between(0, O);
-        for (const auto& [first, last] : {std::pair(int64_t(0), middle), std::pair(middle, O)}) {
+        for (const auto& [first, last] :
+             {std::pair(int64_t(0), middle), std::pair(middle, O)}) {
             fast_.dense_weight_gradient(N, D, first, last, rows.data(), x_stride,
                                         above.data(), dy_stride, dw.data(), db.data());
             wide_.dense_weight_gradient(N, D, first, last, Rows.data(), x_stride,
                                         Above.data(), dy_stride, DW.data(), DB.data());
             wide_.dense_weight_gradient(N, D, first, last, aRows.data(), x_stride,
-                                        aAbove.data(), dy_stride, aDW.data(), aDB.data());
+                                        aAbove.data(), dy_stride, aDW.data(),
+                                        aDB.data());
         }
         compare_sums("dense_weight_gradient", dw, DW, aDW, N);
         compare_sums("dense bias gradient", db, DB, aDB, N);
@@ -325,7 +334,8 @@ class Checker {
     void loss(Sampler& sample) {
         const int64_t K = sample.between(1, 13);
         const double smoothing = sample.between(0, 1) ? 0.1 : 0.0;
-        Floats logits(K * kLanes, sample), gradient(K * kLanes), weights(kLanes, sample);
+        Floats logits(K * kLanes, sample), gradient(K * kLanes),
+            weights(kLanes, sample);
         int32_t labels[kLanes], correct[kLanes], Correct[kLanes];
         double loss[kLanes], Loss[kLanes];
         const float reach = float(sample.between(1, 30));
@@ -341,9 +351,11 @@ class Checker {
         wide_.softmax_cross_entropy(K, Logits.data(), labels, Weights.data(), smoothing,
                                     Gradient.data(), Loss, Correct);
         const double unit = kFunction * std::sqrt(double(K)) * (3.0 + 2.0 * reach);
-        compare("softmax_cross_entropy", gradient, Gradient, [&](int64_t) { return unit; });
+        compare("softmax_cross_entropy", gradient, Gradient,
+                [&](int64_t) { return unit; });
         for (int l = 0; l < kLanes; ++l) {
-            if (std::fabs(loss[l] - Loss[l]) > unit) fail("softmax_cross_entropy: loss");
+            if (std::fabs(loss[l] - Loss[l]) > unit)
+                fail("softmax_cross_entropy: loss");
             if (correct[l] != Correct[l]) fail("softmax_cross_entropy: correct");
         }
         Floats p(K * kLanes);
@@ -363,7 +375,8 @@ class Checker {
         for (int64_t i = 0; i < slices; ++i) {
             slice.emplace_back(count, sample);
             Slice.push_back(widen(slice.back()));
-            for (int64_t j = 0; j < count; ++j) magnitude[j] += std::fabs(Slice.back()[j]);
+            for (int64_t j = 0; j < count; ++j)
+                magnitude[j] += std::fabs(Slice.back()[j]);
         }
         for (int64_t i = 0; i < slices; ++i) {
             parts.push_back(slice[size_t(i)].data());
@@ -371,12 +384,16 @@ class Checker {
         }
         Floats sum(count);
         Doubles Sum(count);
-        const double squares = fast_.sum_slices(count, slices, parts.data(), sum.data());
-        const double Squares = wide_.sum_slices(count, slices, Parts.data(), Sum.data());
+        const double squares =
+            fast_.sum_slices(count, slices, parts.data(), sum.data());
+        const double Squares =
+            wide_.sum_slices(count, slices, Parts.data(), Sum.data());
         compare_sums("sum_slices", sum, Sum, magnitude, slices);
-        if (std::fabs(squares - Squares) > 1e-5 * (Squares + 1.0)) fail("sum_slices: squares");
+        if (std::fabs(squares - Squares) > 1e-5 * (Squares + 1.0))
+            fail("sum_slices: squares");
 
-        for (const Optimizer kind : {Optimizer::sgd, Optimizer::adam, Optimizer::adamw}) {
+        for (const Optimizer kind :
+             {Optimizer::sgd, Optimizer::adam, Optimizer::adamw}) {
             UpdateRule rule{};
             rule.kind = kind;
             rule.learning_rate = 0.1;
@@ -389,15 +406,17 @@ class Checker {
             rule.correction1 = 0.19;
             rule.correction2 = 0.002;
             rule.gradient_scale = 0.5;
-            Floats w(count, sample), g(count, sample), first(count, sample), second(count, sample);
-            for (int64_t i = 0; i < count; ++i) second[i] = std::fabs(second[i]) + 0.01f;
+            Floats w(count, sample), g(count, sample), first(count, sample),
+                second(count, sample);
+            for (int64_t i = 0; i < count; ++i)
+                second[i] = std::fabs(second[i]) + 0.01f;
             Doubles W = widen(w), First = widen(first), Second = widen(second);
             const Doubles G = widen(g);
             const bool momentum = kind != Optimizer::sgd || sample.between(0, 1);
-            fast_.update(rule, count, w.data(), g.data(), momentum ? first.data() : nullptr,
-                         second.data());
-            wide_.update(rule, count, W.data(), G.data(), momentum ? First.data() : nullptr,
-                         Second.data());
+            fast_.update(rule, count, w.data(), g.data(),
+                         momentum ? first.data() : nullptr, second.data());
+            wide_.update(rule, count, W.data(), G.data(),
+                         momentum ? First.data() : nullptr, Second.data());
             // Every value is a handful of operations on numbers below 12.
             const auto bound = [](int64_t) { return 12.0 * kFunction; };
             compare("update: weights", w, W, bound);

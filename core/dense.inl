@@ -28,18 +28,20 @@ static void product_tile(int64_t depth, const float* w, int64_t row_stride,
     STRIATE_UNROLL
     for (int r = 0; r < R; ++r) {
         STRIATE_UNROLL
-        for (int p = 0; p < kParts; ++p)
-            store(y + r * kLanes + p * kWidth, sum[r][p]);
+        for (int p = 0; p < kParts; ++p) store(y + r * kLanes + p * kWidth, sum[r][p]);
     }
 }
 
 // Rows of a tile: as many as the registers hold beside the lanes of x and one weight.
-constexpr int kProductRows = kParts == 1 ? 12 : kParts == 2 ? 6 : kRegisters == 32 ? 6 : 2;
+constexpr int kProductRows = kParts == 1        ? 12
+                             : kParts == 2      ? 6
+                             : kRegisters == 32 ? 6
+                                                : 2;
 
 template <int R>
-static void product_rows(int64_t rows, int64_t depth, const float* w, int64_t row_stride,
-                         int64_t depth_stride, const float* x, const float* bias,
-                         float* y) {
+static void product_rows(int64_t rows, int64_t depth, const float* w,
+                         int64_t row_stride, int64_t depth_stride, const float* x,
+                         const float* bias, float* y) {
     int64_t row = 0;
     for (; row + R <= rows; row += R)
         product_tile<R>(depth, w + row * row_stride, row_stride, depth_stride, x,
@@ -65,8 +67,9 @@ static void dense_input_gradient(int64_t D, int64_t O, const float* w, const flo
 // TR rows of dw[rows][D] by TV vectors from input d on, summed over the N images in
 // order.
 template <int TR, int TV>
-static void outer_tile(int64_t N, int64_t D, int64_t d, const float* x, int64_t x_stride,
-                       const float* dy, int64_t dy_stride, float* dw) {
+static void outer_tile(int64_t N, int64_t D, int64_t d, const float* x,
+                       int64_t x_stride, const float* dy, int64_t dy_stride,
+                       float* dw) {
     Vector sum[TR][TV] = {};
     for (int64_t n = 0; n < N; ++n) {
         Vector value[TV];
@@ -96,7 +99,8 @@ constexpr int kOuterRows = kRegisters == 32 ? 6 : 5;
 
 template <int TR>
 static void outer_rows(int64_t N, int64_t D, int64_t rows, const float* x,
-                       int64_t x_stride, const float* dy, int64_t dy_stride, float* dw) {
+                       int64_t x_stride, const float* dy, int64_t dy_stride,
+                       float* dw) {
     int64_t row = 0;
     for (; row + TR <= rows; row += TR) {
         int64_t d = 0;

@@ -30,8 +30,9 @@ std::vector<const Kernels<float>*> runnable() {
 #if defined(STRIATE_HAVE_X86)
     __builtin_cpu_init();
     const bool fma = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    if (fma && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq"))
+    if (fma && __builtin_cpu_supports("avx512f") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq"))
         tables.push_back(&avx512::table);
     if (fma) tables.push_back(&avx2::table);
 #endif
@@ -64,7 +65,8 @@ const Kernels<float>& kernels_named(const std::string& name) {
     throw std::invalid_argument(
         std::string(from_environment ? "STRIATE_ISA" : "The instruction set") +
         " must be one that this processor runs (" + known + ") but is '" + wanted +
-        "'; " + (from_environment ? "unset it or name one of these" : "name one of these"));
+        "'; " +
+        (from_environment ? "unset it or name one of these" : "name one of these"));
 }
 
 }  // namespace striate

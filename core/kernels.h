@@ -19,8 +19,8 @@ namespace striate {
 constexpr int kLanes = 16;
 
 struct ConvShape {
-    int64_t C, H, W;     // input, padding included
-    int64_t O, OH, OW;   // output
+    int64_t C, H, W;    // input, padding included
+    int64_t O, OH, OW;  // output
     int64_t KH, KW, stride_h, stride_w, dilation_h, dilation_w, groups;
 };
 

@@ -11,9 +11,9 @@ namespace striate {
 namespace {
 
 ConvShape conv_shape(const Step& s) {
-    return {s.in.C,      s.in.H,      s.in.W,      s.out.C,       s.out.H,       s.out.W,
-            s.kernel[0], s.kernel[1], s.stride[0], s.stride[1],   s.dilation[0], s.dilation[1],
-            s.groups};
+    return {s.in.C,        s.in.H,        s.in.W,      s.out.C,     s.out.H,
+            s.out.W,       s.kernel[0],   s.kernel[1], s.stride[0], s.stride[1],
+            s.dilation[0], s.dilation[1], s.groups};
 }
 
 PoolShape pool_shape(const Step& s) {
@@ -72,27 +72,33 @@ void Plan<T>::check(size_t index) const {
     };
     for (const Shape& shape : {s.in, s.out})
         demand(shape.C > 0 && shape.H > 0 && shape.W > 0, "shapes must be positive");
-    demand(index == 0 || steps_[index - 1].out == s.in, "input is not the output before");
+    demand(index == 0 || steps_[index - 1].out == s.in,
+           "input is not the output before");
     demand(s.groups > 0, "groups must be positive");
     for (int axis = 0; axis < 2; ++axis) {
         demand(s.kernel[axis] > 0 && s.stride[axis] > 0 && s.dilation[axis] > 0,
                "kernel, stride and dilation must be positive");
-        if (s.kind != Kind::conv && s.kind != Kind::max_pool && s.kind != Kind::average_pool)
+        if (s.kind != Kind::conv && s.kind != Kind::max_pool &&
+            s.kind != Kind::average_pool)
             continue;
         const int64_t in = axis ? s.in.W : s.in.H, out = axis ? s.out.W : s.out.H;
-        demand((out - 1) * s.stride[axis] + (s.kernel[axis] - 1) * s.dilation[axis] < in,
-               "the last window leaves the input");
+        demand(
+            (out - 1) * s.stride[axis] + (s.kernel[axis] - 1) * s.dilation[axis] < in,
+            "the last window leaves the input");
     }
     switch (s.kind) {
         case Kind::conv:
-            demand(s.in.C % s.groups == 0 && s.out.C % s.groups == 0, "groups must divide");
+            demand(s.in.C % s.groups == 0 && s.out.C % s.groups == 0,
+                   "groups must divide");
             break;
         case Kind::max_pool:
         case Kind::average_pool:
             demand(s.in.C == s.out.C, "pooling keeps channels");
             demand(s.dilation[0] == 1 && s.dilation[1] == 1, "pooling is not dilated");
             break;
-        case Kind::dense: demand(s.out.H == 1 && s.out.W == 1, "dense output is flat"); break;
+        case Kind::dense:
+            demand(s.out.H == 1 && s.out.W == 1, "dense output is flat");
+            break;
         case Kind::pad:
             demand(s.in.C == s.out.C && s.top >= 0 && s.left >= 0 &&
                        s.top + s.in.H <= s.out.H && s.left + s.in.W <= s.out.W,
@@ -102,13 +108,16 @@ void Plan<T>::check(size_t index) const {
             demand(s.out == Shape{s.in.count(), 1, 1}, "flatten keeps the count");
             break;
         case Kind::activation:
-        case Kind::dropout: demand(s.in == s.out, "shape must stay"); break;
+        case Kind::dropout:
+            demand(s.in == s.out, "shape must stay");
+            break;
     }
     const int64_t weights = weights_of(s);
     demand((weights > 0) == (s.weight >= 0), "weights where none belong, or none");
     if (weights == 0) return;
     demand(s.weight + weights <= weight_count_, "weights beyond the vector");
-    demand(s.bias < 0 || (s.bias == s.weight + weights && s.bias + s.out.C <= weight_count_),
+    demand(s.bias < 0 ||
+               (s.bias == s.weight + weights && s.bias + s.out.C <= weight_count_),
            "bias must follow the weights");
 }
 
@@ -179,7 +188,8 @@ void Plan<T>::drop(const Step& step, size_t index, const Block& block,
         const uint64_t stream = kDropoutStreams | key.epoch << 16 | uint64_t(index);
         RandomWords random{};
         for (int64_t i = 0; i < count; ++i) {
-            if (i % 4 == 0) random = random_words(key.seed, stream, image << 26 | i / 4);
+            if (i % 4 == 0)
+                random = random_words(key.seed, stream, image << 26 | i / 4);
             const bool keep = random.word[i % 4] >= limit;
             y[i * kLanes + l] = keep ? x[i * kLanes + l] * scale : T(0);
         }
@@ -201,11 +211,14 @@ bool Plan<T>::forward(const T* weights, const Block& block, const DropoutKey& ke
                 std::fill(y, y + s.out.count() * kLanes, T(s.value));
                 for (int64_t c = 0; c < s.in.C; ++c)
                     for (int64_t h = 0; h < s.in.H; ++h)
-                        std::memcpy(y + ((c * s.out.H + h + s.top) * s.out.W + s.left) * kLanes,
-                                    x + (c * s.in.H + h) * s.in.W * kLanes,
-                                    size_t(s.in.W * kLanes) * sizeof(T));
+                        std::memcpy(
+                            y + ((c * s.out.H + h + s.top) * s.out.W + s.left) * kLanes,
+                            x + (c * s.in.H + h) * s.in.W * kLanes,
+                            size_t(s.in.W * kLanes) * sizeof(T));
                 break;
-            case Kind::conv: kernels_.conv_forward(conv_shape(s), x, w, bias, y); break;
+            case Kind::conv:
+                kernels_.conv_forward(conv_shape(s), x, w, bias, y);
+                break;
             case Kind::max_pool:
                 kernels_.max_pool_forward(
                     pool_shape(s), x, y,
@@ -227,7 +240,8 @@ bool Plan<T>::forward(const T* weights, const Block& block, const DropoutKey& ke
                     std::memcpy(y, x, size_t(s.in.count() * kLanes) * sizeof(T));
                 }
                 break;
-            case Kind::flatten: break;  // C,H,W in memory is the flat order already
+            case Kind::flatten:
+                break;  // C,H,W in memory is the flat order already
         }
         if (!after(i)) return false;
     }
@@ -250,9 +264,11 @@ T* Plan<T>::backward(const T* weights, const Block& block, const DropoutKey& key
             case Kind::pad:
                 for (int64_t c = 0; c < s.in.C; ++c)
                     for (int64_t h = 0; h < s.in.H; ++h)
-                        std::memcpy(dx + (c * s.in.H + h) * s.in.W * kLanes,
-                                    dy + ((c * s.out.H + h + s.top) * s.out.W + s.left) * kLanes,
-                                    size_t(s.in.W * kLanes) * sizeof(T));
+                        std::memcpy(
+                            dx + (c * s.in.H + h) * s.in.W * kLanes,
+                            dy +
+                                ((c * s.out.H + h + s.top) * s.out.W + s.left) * kLanes,
+                            size_t(s.in.W * kLanes) * sizeof(T));
                 break;
             case Kind::conv:
                 if (sink.conv) {
@@ -263,8 +279,8 @@ T* Plan<T>::backward(const T* weights, const Block& block, const DropoutKey& key
                 if (deeper) kernels_.conv_input_gradient(conv_shape(s), w, dy, dx);
                 break;
             case Kind::max_pool:
-                kernels_.max_pool_backward(pool_shape(s),
-                                           arena.winners.get() + winner_offset_[i], dy, dx);
+                kernels_.max_pool_backward(
+                    pool_shape(s), arena.winners.get() + winner_offset_[i], dy, dx);
                 break;
             case Kind::average_pool:
                 kernels_.average_pool_backward(pool_shape(s), dy, dx);
@@ -273,18 +289,23 @@ T* Plan<T>::backward(const T* weights, const Block& block, const DropoutKey& key
                 if (!sink.dense_inputs.empty()) {
                     const int64_t x_stride = (s.in.count() + 15) / 16 * 16;
                     const int64_t dy_stride = (s.out.C + 15) / 16 * 16;
-                    kernels_.lanes_to_rows(s.in.count(), x, sink.dense_inputs[i], x_stride);
-                    kernels_.lanes_to_rows(s.out.C, dy, sink.dense_gradients[i], dy_stride);
+                    kernels_.lanes_to_rows(s.in.count(), x, sink.dense_inputs[i],
+                                           x_stride);
+                    kernels_.lanes_to_rows(s.out.C, dy, sink.dense_gradients[i],
+                                           dy_stride);
                 }
-                if (deeper) kernels_.dense_input_gradient(s.in.count(), s.out.C, w, dy, dx);
+                if (deeper)
+                    kernels_.dense_input_gradient(s.in.count(), s.out.C, w, dy, dx);
                 break;
             case Kind::activation:
-                kernels_.activation_backward(s.rule, s.in.count(), output(i, arena), dy);
+                kernels_.activation_backward(s.rule, s.in.count(), output(i, arena),
+                                             dy);
                 break;
             case Kind::dropout:
                 if (key.active) drop(s, i, block, key, dy, dy);
                 break;
-            case Kind::flatten: break;
+            case Kind::flatten:
+                break;
         }
         if (!in_place(s.kind) && s.kind != Kind::dropout && deeper) std::swap(dy, dx);
         if (!go_on()) return nullptr;

@@ -20,7 +20,16 @@ struct Shape {
     bool operator==(const Shape&) const = default;
 };
 
-enum class Kind { pad, conv, max_pool, average_pool, dense, activation, dropout, flatten };
+enum class Kind {
+    pad,
+    conv,
+    max_pool,
+    average_pool,
+    dense,
+    activation,
+    dropout,
+    flatten
+};
 
 struct Step {
     Kind kind = Kind::flatten;
@@ -71,9 +80,9 @@ AlignedArray<T> allocate(int64_t count) {
 // The memory one thread needs to carry a block through the network.
 template <class T>
 struct Arena {
-    AlignedArray<T> values;            // activations, at the plan's offsets
-    AlignedArray<int32_t> winners;     // of max pooling
-    AlignedArray<T> gradients[2];      // what comes from above, what goes below
+    AlignedArray<T> values;         // activations, at the plan's offsets
+    AlignedArray<int32_t> winners;  // of max pooling
+    AlignedArray<T> gradients[2];   // what comes from above, what goes below
 };
 
 enum class Purpose { inference, gradient };
@@ -81,7 +90,8 @@ enum class Purpose { inference, gradient };
 // Where the backward pass leaves what it finds.
 template <class T>
 struct GradientSink {
-    T* conv = nullptr;  // convolutions' gradients, compact (Plan::conv_offset); may be null
+    T* conv =
+        nullptr;  // convolutions' gradients, compact (Plan::conv_offset); may be null
     // Image-major copies for dense layers, by step: rows of this block; may be empty
     std::vector<T*> dense_inputs, dense_gradients;
 };
@@ -103,14 +113,16 @@ class Plan {
     Arena<T> make_arena(Purpose purpose) const;
 
     void load(const Source<T>& source, const Block& block, Arena<T>& arena) const;
-    // Steps [0, end); calls after(step) behind each, stops early where it returns false.
-    bool forward(const T* weights, const Block& block, const DropoutKey& key, size_t end,
-                 Arena<T>& arena, const std::function<bool(size_t)>& after) const;
+    // Steps [0, end); calls after(step) behind each, stops early where it returns
+    // false.
+    bool forward(const T* weights, const Block& block, const DropoutKey& key,
+                 size_t end, Arena<T>& arena,
+                 const std::function<bool(size_t)>& after) const;
     // Steps end - 1 down to `begin`, from the gradient in gradient_in(arena); returns
     // where the gradient of the input of step `begin` lies (if with_input).
-    T* backward(const T* weights, const Block& block, const DropoutKey& key, size_t begin,
-                size_t end, bool with_input, Arena<T>& arena, const GradientSink<T>& sink,
-                const std::function<bool()>& go_on) const;
+    T* backward(const T* weights, const Block& block, const DropoutKey& key,
+                size_t begin, size_t end, bool with_input, Arena<T>& arena,
+                const GradientSink<T>& sink, const std::function<bool()>& go_on) const;
 
     T* output(size_t step, Arena<T>& arena) const {
         return arena.values.get() + offset_[size_t(buffer_[step + 1])];
@@ -129,8 +141,8 @@ class Plan {
     std::vector<Step> steps_;
     int64_t weight_count_;
     const Kernels<T>& kernels_;
-    std::vector<int> buffer_;       // buffer_[i] feeds step i, buffer_[i + 1] leaves it
-    std::vector<int64_t> offset_;   // of each buffer in the arena's values
+    std::vector<int> buffer_;      // buffer_[i] feeds step i, buffer_[i + 1] leaves it
+    std::vector<int64_t> offset_;  // of each buffer in the arena's values
     std::vector<int64_t> winner_offset_, conv_offset_;
     int64_t value_count_ = 0, winner_count_ = 0, gradient_count_ = 0, conv_count_ = 0;
 };

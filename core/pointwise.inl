@@ -1,7 +1,7 @@
 // Activations, the loss and the update of the weights: one value at a time.
 
-static void activation_forward(const ActivationRule& rule, int64_t count, const float* x,
-                               float* y) {
+static void activation_forward(const ActivationRule& rule, int64_t count,
+                               const float* x, float* y) {
     const float slope = float(rule.slope), height = float(rule.height);
     const float steepness = float(rule.steepness);
     const int64_t end = count * kLanes;
@@ -29,8 +29,8 @@ static void activation_forward(const ActivationRule& rule, int64_t count, const 
     }
 }
 
-static void activation_backward(const ActivationRule& rule, int64_t count, const float* y,
-                                float* dy) {
+static void activation_backward(const ActivationRule& rule, int64_t count,
+                                const float* y, float* dy) {
     const float slope = float(rule.slope), steepness = float(rule.steepness);
     const float height = float(rule.height), share = steepness / height;
     const int64_t end = count * kLanes;
@@ -108,7 +108,8 @@ static void softmax_cross_entropy(int64_t classes, const float* logits,
         loss[lane] = target * (log_sum - double(own));
         if (smoothing > 0.0) {
             for (int64_t k = 0; k < classes; ++k)
-                loss[lane] += background * (log_sum - double(logits[k * kLanes + lane]));
+                loss[lane] +=
+                    background * (log_sum - double(logits[k * kLanes + lane]));
         }
         correct[lane] = own == own;
         for (int64_t k = 0; k < classes; ++k) {
@@ -169,7 +170,8 @@ static void update(const UpdateRule& rule, int64_t count, float* __restrict w,
     const bool decoupled = rule.kind == Optimizer::adamw;
     const float beta1 = float(rule.beta1), beta2 = float(rule.beta2);
     const float keep1 = float(1.0 - rule.beta1), keep2 = float(1.0 - rule.beta2);
-    const float shrink = decoupled ? float(1.0 - rule.learning_rate * rule.weight_decay) : 1.0f;
+    const float shrink =
+        decoupled ? float(1.0 - rule.learning_rate * rule.weight_decay) : 1.0f;
     const float coupled = decoupled ? 0.0f : decay;
     const float step = float(rule.learning_rate / rule.correction1);
     const float root = float(1.0 / __builtin_sqrt(rule.correction2));

@@ -14,12 +14,14 @@ static void max_pool_forward(const PoolShape& s, const float* x, float* y,
                     IntVector where = {};
                     for (int64_t kh = 0; kh < s.KH; ++kh) {
                         for (int64_t kw = 0; kw < s.KW; ++kw) {
-                            const Vector v = load(corner + (kh * s.W + kw) * kLanes + part);
+                            const Vector v =
+                                load(corner + (kh * s.W + kw) * kLanes + part);
                             // A strict comparison keeps the first of equals; a value
                             // unlike itself is NaN and passes on.
                             const IntVector better = (v > best) | (v != v);
                             best = select(better, v, best);
-                            where = better ? IntVector{} + int32_t(kh * s.KW + kw) : where;
+                            where =
+                                better ? IntVector{} + int32_t(kh * s.KW + kw) : where;
                         }
                     }
                     store(y + out + part, best);
@@ -31,8 +33,8 @@ static void max_pool_forward(const PoolShape& s, const float* x, float* y,
     }
 }
 
-static void max_pool_backward(const PoolShape& s, const int32_t* winner, const float* dy,
-                              float* dx) {
+static void max_pool_backward(const PoolShape& s, const int32_t* winner,
+                              const float* dy, float* dx) {
     memset(dx, 0, sizeof(float) * size_t(s.C * s.H * s.W * kLanes));
     for (int64_t c = 0; c < s.C; ++c) {
         for (int64_t oh = 0; oh < s.OH; ++oh) {

@@ -23,8 +23,10 @@ void conv_forward(const ConvShape& s, const T* x, const T* w, const T* bias, T* 
                                 const int64_t ih = oh * s.stride_h + kh * s.dilation_h;
                                 const int64_t iw = ow * s.stride_w + kw * s.dilation_w;
                                 const int64_t ic = o / OG * CG + c;
-                                sum += double(w[((o * CG + c) * s.KH + kh) * s.KW + kw]) *
-                                       double(x[((ic * s.H + ih) * s.W + iw) * kLanes + l]);
+                                sum +=
+                                    double(w[((o * CG + c) * s.KH + kh) * s.KW + kw]) *
+                                    double(
+                                        x[((ic * s.H + ih) * s.W + iw) * kLanes + l]);
                             }
                     y[((o * s.OH + oh) * s.OW + ow) * kLanes + l] = T(sum);
                 }
@@ -48,8 +50,10 @@ void conv_input_gradient(const ConvShape& s, const T* w, const T* dy, T* dx) {
                                 const int64_t oh = h / s.stride_h, ow = v / s.stride_w;
                                 if (oh >= s.OH || ow >= s.OW) continue;
                                 sum +=
-                                    double(w[((o * CG + c % CG) * s.KH + kh) * s.KW + kw]) *
-                                    double(dy[((o * s.OH + oh) * s.OW + ow) * kLanes + l]);
+                                    double(w[((o * CG + c % CG) * s.KH + kh) * s.KW +
+                                             kw]) *
+                                    double(
+                                        dy[((o * s.OH + oh) * s.OW + ow) * kLanes + l]);
                             }
                     dx[((c * s.H + ih) * s.W + iw) * kLanes + l] = T(sum);
                 }
@@ -164,9 +168,9 @@ void dense_input_gradient(int64_t D, int64_t O, const T* w, const T* dy, T* dx) 
 }
 
 template <class T>
-void dense_weight_gradient(int64_t N, int64_t D, int64_t first, int64_t last, const T* x,
-                           int64_t x_stride, const T* dy, int64_t dy_stride, T* dw,
-                           T* db) {
+void dense_weight_gradient(int64_t N, int64_t D, int64_t first, int64_t last,
+                           const T* x, int64_t x_stride, const T* dy, int64_t dy_stride,
+                           T* dw, T* db) {
     for (int64_t o = first; o < last; ++o) {
         for (int64_t d = 0; d < D; ++d) {
             double sum = 0.0;
@@ -186,12 +190,18 @@ void activation_forward(const ActivationRule& rule, int64_t count, const T* x, T
     for (int64_t i = 0; i < count * kLanes; ++i) {
         const double v = double(x[i]);
         switch (rule.kind) {
-            case Activation::relu: y[i] = T(v < 0.0 ? 0.0 : v); break;
-            case Activation::leaky_relu: y[i] = T(v < 0.0 ? rule.slope * v : v); break;
+            case Activation::relu:
+                y[i] = T(v < 0.0 ? 0.0 : v);
+                break;
+            case Activation::leaky_relu:
+                y[i] = T(v < 0.0 ? rule.slope * v : v);
+                break;
             case Activation::tanh:
                 y[i] = T(rule.height * std::tanh(rule.steepness * v));
                 break;
-            case Activation::sigmoid: y[i] = T(1.0 / (1.0 + std::exp(-v))); break;
+            case Activation::sigmoid:
+                y[i] = T(1.0 / (1.0 + std::exp(-v)));
+                break;
         }
     }
 }
@@ -201,12 +211,18 @@ void activation_backward(const ActivationRule& rule, int64_t count, const T* y, 
     for (int64_t i = 0; i < count * kLanes; ++i) {
         const double v = double(y[i]), g = double(dy[i]), height = rule.height;
         switch (rule.kind) {
-            case Activation::relu: dy[i] = T(v <= 0.0 ? 0.0 : g); break;
-            case Activation::leaky_relu: dy[i] = T(v <= 0.0 ? rule.slope * g : g); break;
+            case Activation::relu:
+                dy[i] = T(v <= 0.0 ? 0.0 : g);
+                break;
+            case Activation::leaky_relu:
+                dy[i] = T(v <= 0.0 ? rule.slope * g : g);
+                break;
             case Activation::tanh:
                 dy[i] = T(g * rule.steepness * (height - v * v / height));
                 break;
-            case Activation::sigmoid: dy[i] = T(g * v * (1.0 - v)); break;
+            case Activation::sigmoid:
+                dy[i] = T(g * v * (1.0 - v));
+                break;
         }
     }
 }
@@ -232,8 +248,8 @@ void softmax(int64_t classes, const T* logits, T* probabilities) {
 
 template <class T>
 void softmax_cross_entropy(int64_t classes, const T* logits, const int32_t* labels,
-                           const T* weights, double smoothing, T* gradient, double* loss,
-                           int32_t* correct) {
+                           const T* weights, double smoothing, T* gradient,
+                           double* loss, int32_t* correct) {
     for (int l = 0; l < kLanes; ++l) {
         loss[l] = 0.0;
         correct[l] = 0;
@@ -257,8 +273,8 @@ void softmax_cross_entropy(int64_t classes, const T* logits, const int32_t* labe
 }
 
 template <class T>
-void gather_pixels(const PixelShape& s, const uint8_t* const* images, const float* table,
-                   const float* fill, T* x) {
+void gather_pixels(const PixelShape& s, const uint8_t* const* images,
+                   const float* table, const float* fill, T* x) {
     for (int64_t c = 0; c < s.C; ++c)
         for (int64_t h = 0; h < s.H; ++h)
             for (int64_t w = 0; w < s.W; ++w)
@@ -267,8 +283,9 @@ void gather_pixels(const PixelShape& s, const uint8_t* const* images, const floa
                     const bool inside =
                         ih >= 0 && ih < s.height && iw >= 0 && iw < s.width;
                     x[((c * s.H + h) * s.W + w) * kLanes + l] = T(
-                        inside ? table[c * 256 + images[l][(ih * s.width + iw) * s.C + c]]
-                               : fill[c]);
+                        inside
+                            ? table[c * 256 + images[l][(ih * s.width + iw) * s.C + c]]
+                            : fill[c]);
                 }
 }
 
@@ -310,7 +327,8 @@ void update(const UpdateRule& rule, int64_t count, T* w, const T* gradient, T* s
             continue;
         }
         const double mean = rule.beta1 * double(state0[i]) + (1.0 - rule.beta1) * g;
-        const double square = rule.beta2 * double(state1[i]) + (1.0 - rule.beta2) * g * g;
+        const double square =
+            rule.beta2 * double(state1[i]) + (1.0 - rule.beta2) * g * g;
         state0[i] = T(mean);
         state1[i] = T(square);
         w[i] = T(weight - rule.learning_rate * (mean / rule.correction1) /

@@ -145,8 +145,8 @@ bool run_input_gradient(const Plan<T>& plan, const T* weights, const Source<T>& 
                                 l < block.real ? image[i * top.C + c] : T(0);
                 }
             }
-            const T* dx = plan.backward(weights, block, {}, 0, what.step + 1, true, arena,
-                                        {}, go_on);
+            const T* dx = plan.backward(weights, block, {}, 0, what.step + 1, true,
+                                        arena, {}, go_on);
             if (dx) unload(in, block, dx, what.out);
         });
 }
@@ -161,8 +161,12 @@ class Trainer {
   public:
     Trainer(const Plan<T>& plan, T* weights, T* gradient, const Source<T>& source,
             const Training<T>& training, int threads, const Interrupted& interrupted)
-        : plan_(plan), weights_(weights), gradient_(gradient), source_(source),
-          training_(training), watch_(interrupted),
+        : plan_(plan),
+          weights_(weights),
+          gradient_(gradient),
+          source_(source),
+          training_(training),
+          watch_(interrupted),
           blocks_(blocks_of(std::min(training.batch, training.images))),
           slices_(slices_of(blocks_)) {
         for (int t = 0; t < threads; ++t)
@@ -192,7 +196,8 @@ class Trainer {
                     squares_[size_t(t)] = do_task(tasks_[size_t(t)]);
                 meeting.wait([this] { finish_gradients(); });
                 if (finished_) break;
-                for (int64_t c; (c = next_chunk_.fetch_add(1)) * kChunk < weight_count();)
+                for (int64_t c;
+                     (c = next_chunk_.fetch_add(1)) * kChunk < weight_count();)
                     do_update(c * kChunk);
                 meeting.wait([this] { finish_step(); });
             }
@@ -209,7 +214,9 @@ class Trainer {
     };
 
     int64_t weight_count() const { return plan_.weight_count(); }
-    int64_t conv_stride() const { return padded(std::max<int64_t>(plan_.conv_count(), 1)); }
+    int64_t conv_stride() const {
+        return padded(std::max<int64_t>(plan_.conv_count(), 1));
+    }
 
     void add_tasks(size_t index) {
         const Step& s = plan_.steps()[index];
@@ -225,7 +232,8 @@ class Trainer {
                 tasks_.push_back({index, row, std::min(row + 12, s.out.C)});
         } else if (s.kind == Kind::conv) {
             const bool last = index + 1 == plan_.steps().size();
-            const int64_t end = last ? plan_.conv_count() : plan_.conv_offset(index + 1);
+            const int64_t end =
+                last ? plan_.conv_count() : plan_.conv_offset(index + 1);
             const int64_t count = end - plan_.conv_offset(index);
             for (int64_t at = 0; at < count; at += kChunk)
                 tasks_.push_back({index, at, std::min(at + kChunk, count)});
@@ -242,6 +250,8 @@ class Trainer {
             weight_sum_ = 0.0;
             for (int64_t i = begin_; i < end_; ++i)
                 weight_sum_ += double(training_.sample_weights[training_.order[i]]);
+            // A batch of weightless images has loss and gradient 0, not 0 / 0.
+            if (weight_sum_ == 0.0) weight_sum_ = 1.0;
         }
         next_slice_ = next_task_ = next_chunk_ = 0;
     }
@@ -271,8 +281,9 @@ class Trainer {
         for (int l = 0; l < kLanes; ++l) {
             const bool real = l < block.real;
             labels[l] = real ? training_.labels[block.row[l]] : -1;
-            const double weight =
-                training_.sample_weights ? double(training_.sample_weights[block.row[l]]) : 1.0;
+            const double weight = training_.sample_weights
+                                      ? double(training_.sample_weights[block.row[l]])
+                                      : 1.0;
             shares[l] = real ? T(weight / weight_sum_) : T(0);
         }
         plan_.kernels().softmax_cross_entropy(
@@ -294,10 +305,12 @@ class Trainer {
             const Step& s = plan_.steps()[i];
             sink.dense_inputs[i] =
                 dense_inputs_[i].get() + b * kLanes * padded(s.in.count());
-            sink.dense_gradients[i] = dense_gradients_[i].get() + b * kLanes * padded(s.out.C);
+            sink.dense_gradients[i] =
+                dense_gradients_[i].get() + b * kLanes * padded(s.out.C);
         }
-        return plan_.backward(weights_, block, training_.dropout, plan_.first_weighted(),
-                              steps, false, arena, sink, go_on) != nullptr;
+        return plan_.backward(weights_, block, training_.dropout,
+                              plan_.first_weighted(), steps, false, arena, sink,
+                              go_on) != nullptr;
     }
 
     void finish_slices() {
@@ -329,8 +342,8 @@ class Trainer {
         const int64_t D = s.in.count();
         plan_.kernels().dense_weight_gradient(
             step_blocks_ * kLanes, D, task.first, task.last,
-            dense_inputs_[task.step].get(), padded(D), dense_gradients_[task.step].get(),
-            padded(s.out.C), dw, db);
+            dense_inputs_[task.step].get(), padded(D),
+            dense_gradients_[task.step].get(), padded(s.out.C), dw, db);
         double squares = 0.0;
         const auto add = [&](const T* from, const T* to) {
             for (; from < to; ++from) squares += double(*from) * double(*from);
@@ -422,14 +435,15 @@ int64_t training_bytes(const Plan<T>& plan, int64_t batch, int threads) {
     return threads * plan.arena_bytes(Purpose::gradient) + numbers * int64_t(sizeof(T));
 }
 
-#define STRIATE_INSTANTIATE(T)                                                            \
-    template bool run_forward(const Plan<T>&, const T*, const Source<T>&,                 \
-                              const std::vector<Wanted<T>>&, int, const Interrupted&);    \
-    template bool run_input_gradient(const Plan<T>&, const T*, const Source<T>&,          \
-                                     const InputGradient<T>&, int, const Interrupted&);   \
-    template TrainingResult run_training(const Plan<T>&, T*, T*, const Source<T>&,        \
-                                         const Training<T>&, int, const Interrupted&);    \
-    template int64_t inference_bytes(const Plan<T>&, int64_t, int);                       \
+#define STRIATE_INSTANTIATE(T)                                                         \
+    template bool run_forward(const Plan<T>&, const T*, const Source<T>&,              \
+                              const std::vector<Wanted<T>>&, int, const Interrupted&); \
+    template bool run_input_gradient(const Plan<T>&, const T*, const Source<T>&,       \
+                                     const InputGradient<T>&, int,                     \
+                                     const Interrupted&);                              \
+    template TrainingResult run_training(const Plan<T>&, T*, T*, const Source<T>&,     \
+                                         const Training<T>&, int, const Interrupted&); \
+    template int64_t inference_bytes(const Plan<T>&, int64_t, int);                    \
     template int64_t training_bytes(const Plan<T>&, int64_t, int);
 STRIATE_INSTANTIATE(float)
 STRIATE_INSTANTIATE(double)

@@ -64,7 +64,8 @@ enum class Ending { done, interrupted, loss_not_finite, gradient_not_finite };
 
 struct TrainingResult {
     Ending ending = Ending::done;
-    std::vector<double> loss, gradient_norm;  // of each step done (and of the failing one)
+    std::vector<double> loss,
+        gradient_norm;  // of each step done (and of the failing one)
     std::vector<int64_t> correct;
 };
 

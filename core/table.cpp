@@ -15,11 +15,11 @@ namespace STRIATE_TABLE {
 
 #include "lanes.h"
 // The operations, in the order of a network.
-#include "input.inl"
 #include "conv.inl"
-#include "pool.inl"
 #include "dense.inl"
+#include "input.inl"
 #include "pointwise.inl"
+#include "pool.inl"
 
 extern const Kernels<float> table;
 const Kernels<float> table = {

@@ -1,6 +1,6 @@
 // The only file that knows both worlds. Every array is checked here against the plan
-// before its address goes anywhere; the GIL is free while the core computes, and what is
-// returned owns its memory. Messages here mean a fault in Striate's own Python code:
+// before its address goes anywhere; the GIL is free while the core computes, and what
+// is returned owns its memory. Messages here mean a fault in Striate's own Python code:
 // users' mistakes are answered there, in their words.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -76,14 +76,18 @@ struct Pixels {
            Array<const float, 1> fill_, std::array<int64_t, 2> input,
            std::array<int64_t, 2> offset)
         : images(images_), table(table_), fill(fill_) {
-        shape = {int64_t(images.shape(1)), int64_t(images.shape(2)),
-                 int64_t(images.shape(3)), input[0],
-                 input[1],                 offset[0],
+        shape = {int64_t(images.shape(1)),
+                 int64_t(images.shape(2)),
+                 int64_t(images.shape(3)),
+                 input[0],
+                 input[1],
+                 offset[0],
                  offset[1]};
         demand(table.shape(0) == images.shape(3) && table.shape(1) == 256,
                "table must be (C, 256)");
         demand(fill.shape(0) == images.shape(3), "fill must be (C,)");
-        demand(shape.top >= 0 && shape.left >= 0 && shape.top + shape.height <= shape.H &&
+        demand(shape.top >= 0 && shape.left >= 0 &&
+                   shape.top + shape.height <= shape.H &&
                    shape.left + shape.width <= shape.W,
                "the images must lie inside the input");
     }
@@ -155,7 +159,8 @@ Step make_step(const std::string& kind, int layer, std::array<int64_t, 3> in,
 
 // Checks labels against the plan's classes and the images, weights against the plan.
 template <class T>
-void check_labels(const Plan<T>& plan, int64_t count, const Array<const int32_t, 1>& labels,
+void check_labels(const Plan<T>& plan, int64_t count,
+                  const Array<const int32_t, 1>& labels,
                   const std::optional<Array<const float, 1>>& sample_weight) {
     const Shape out = plan.steps().back().out;
     demand(out.H == 1 && out.W == 1, "the network must end in one value a class");
@@ -228,7 +233,8 @@ Result<T> plan_input_gradient(const Plan<T>& plan, Array<const T, 1> weights,
     Result<T> result = new_array<T>(image_shape(source.count, in));
     what.out = result.data();
     const bool done = without_gil([&](const Interrupted& interrupted) {
-        return run_input_gradient(plan, weights.data(), source, what, threads, interrupted);
+        return run_input_gradient(plan, weights.data(), source, what, threads,
+                                  interrupted);
     });
     if (!done) throw nb::python_error();
     return result;
@@ -236,15 +242,18 @@ Result<T> plan_input_gradient(const Plan<T>& plan, Array<const T, 1> weights,
 
 const char* ending_name(Ending ending) {
     switch (ending) {
-        case Ending::loss_not_finite: return "loss";
-        case Ending::gradient_not_finite: return "gradient";
-        default: return "";
+        case Ending::loss_not_finite:
+            return "loss";
+        case Ending::gradient_not_finite:
+            return "gradient";
+        default:
+            return "";
     }
 }
 
 template <class T>
-nb::tuple plan_gradients(const Plan<T>& plan, Array<const T, 1> weights, nb::object images,
-                         Array<const int32_t, 1> labels,
+nb::tuple plan_gradients(const Plan<T>& plan, Array<const T, 1> weights,
+                         nb::object images, Array<const int32_t, 1> labels,
                          std::optional<Array<const float, 1>> sample_weight,
                          double label_smoothing, bool training, uint64_t seed,
                          uint64_t epoch, int threads) {
@@ -264,8 +273,8 @@ nb::tuple plan_gradients(const Plan<T>& plan, Array<const T, 1> weights, nb::obj
     t.dropout = {training, seed, epoch};
     const TrainingResult result = without_gil([&](const Interrupted& interrupted) {
         // Without learning rates the weights are only read.
-        return run_training(plan, const_cast<T*>(weights.data()), gradient.data(), source, t,
-                            threads, interrupted);
+        return run_training(plan, const_cast<T*>(weights.data()), gradient.data(),
+                            source, t, threads, interrupted);
     });
     if (result.ending == Ending::interrupted) throw nb::python_error();
     return nb::make_tuple(result.loss[0], result.correct[0], gradient,
@@ -277,7 +286,8 @@ struct State {
     AlignedArray<float> gradient, moment[2];
     int64_t count, updates = 0;
 
-    State(int64_t count_, int moments) : gradient(allocate<float>(count_)), count(count_) {
+    State(int64_t count_, int moments)
+        : gradient(allocate<float>(count_)), count(count_) {
         demand(moments >= 0 && moments <= 2, "moments must be 0, 1 or 2");
         for (int i = 0; i < moments; ++i) {
             moment[i] = allocate<float>(count);
@@ -307,9 +317,10 @@ nb::tuple plan_train(const Plan<float>& plan, Array<float, 1> weights, State& st
                      const UpdateRule& rule, nb::object images,
                      Array<const int32_t, 1> labels,
                      std::optional<Array<const float, 1>> sample_weight,
-                     Array<const int64_t, 1> order, int64_t batch_size, int64_t first_step,
-                     Array<const double, 1> learning_rates, double label_smoothing,
-                     double clip_norm, uint64_t seed, uint64_t epoch, int threads) {
+                     Array<const int64_t, 1> order, int64_t batch_size,
+                     int64_t first_step, Array<const double, 1> learning_rates,
+                     double label_smoothing, double clip_norm, uint64_t seed,
+                     uint64_t epoch, int threads) {
     check_weights(plan, weights.shape(0));
     const Source<float> source = source_of<float>(images, plan.steps()[0].in);
     check_labels(plan, source.count, labels, sample_weight);
@@ -336,10 +347,11 @@ nb::tuple plan_train(const Plan<float>& plan, Array<float, 1> weights, State& st
     t.updates_before = state.updates;
     t.state0 = state.moment[0].get();
     t.state1 = state.moment[1].get();
-    demand(rule.kind == Optimizer::sgd || (t.state0 && t.state1), "Adam needs two moments");
+    demand(rule.kind == Optimizer::sgd || (t.state0 && t.state1),
+           "Adam needs two moments");
     const TrainingResult result = without_gil([&](const Interrupted& interrupted) {
-        return run_training(plan, weights.data(), state.gradient.get(), source, t, threads,
-                            interrupted);
+        return run_training(plan, weights.data(), state.gradient.get(), source, t,
+                            threads, interrupted);
     });
     if (result.ending == Ending::interrupted) throw nb::python_error();
     const bool whole = result.ending == Ending::done;
@@ -363,9 +375,9 @@ nb::class_<Plan<T>> bind_plan(nb::module_& m, const char* name, const char* text
              "probabilities"_a, "threads"_a,
              "Outputs (N, H, W, C) of the layers, flat ones (N, 1, 1, D); with "
              "probabilities, the last layer's through softmax.")
-        .def("input_gradient", &plan_input_gradient<T>, "weights"_a, "images"_a, "layer"_a,
-             "seeds"_a.none(), "labels"_a.none(), "label_smoothing"_a, "threads"_a,
-             "Gradient of the input, (N, H, W, C).")
+        .def("input_gradient", &plan_input_gradient<T>, "weights"_a, "images"_a,
+             "layer"_a, "seeds"_a.none(), "labels"_a.none(), "label_smoothing"_a,
+             "threads"_a, "Gradient of the input, (N, H, W, C).")
         .def("gradients", &plan_gradients<T>, "weights"_a, "images"_a, "labels"_a,
              "sample_weight"_a.none(), "label_smoothing"_a, "training"_a, "seed"_a,
              "epoch"_a, "threads"_a,
@@ -375,6 +387,9 @@ nb::class_<Plan<T>> bind_plan(nb::module_& m, const char* name, const char* text
 NB_MODULE(_core, m) {
     m.doc() = "Striate's engine: a network as resolved steps. Not a public interface.";
     m.attr("version") = STRIATE_VERSION;
+    // A network in a global variable outlives the module when Python ends; that is no
+    // fault to tell users about.
+    nb::set_leak_warnings(false);
 
     nb::class_<Step>(m, "Step").def(
         "__init__",
@@ -387,50 +402,61 @@ NB_MODULE(_core, m) {
                                       padding, groups, weight, bias, value, scale));
         },
         "kind"_a, "layer"_a, "input"_a, "output"_a, nb::kw_only(),
-        "kernel"_a = std::array<int64_t, 2>{1, 1}, "stride"_a = std::array<int64_t, 2>{1, 1},
+        "kernel"_a = std::array<int64_t, 2>{1, 1},
+        "stride"_a = std::array<int64_t, 2>{1, 1},
         "dilation"_a = std::array<int64_t, 2>{1, 1},
-        "padding"_a = std::array<int64_t, 4>{0, 0, 0, 0}, "groups"_a = 1, "weight"_a = -1,
-        "bias"_a = -1, "value"_a = 0.0, "scale"_a = 1.0,
-        "One resolved step; shapes are (C, H, W), padding is (top, bottom, left, right). "
-        "value: a pad's fill, leaky_relu's slope, tanh's height, dropout's rate; scale: "
+        "padding"_a = std::array<int64_t, 4>{0, 0, 0, 0}, "groups"_a = 1,
+        "weight"_a = -1, "bias"_a = -1, "value"_a = 0.0, "scale"_a = 1.0,
+        "One resolved step; shapes are (C, H, W), padding is (top, bottom, left, "
+        "right). "
+        "value: a pad's fill, leaky_relu's slope, tanh's height, dropout's rate; "
+        "scale: "
         "tanh's steepness.");
-    nb::class_<Pixels>(m, "Pixels").def(
-        nb::init<Array<const uint8_t, 4>, Array<const float, 2>, Array<const float, 1>,
-                 std::array<int64_t, 2>, std::array<int64_t, 2>>(),
-        "images"_a, "table"_a, "fill"_a, "input"_a, "offset"_a,
-        "uint8 images (N, height, width, C) that become table[c, pixel], placed at offset "
-        "(top, left) of an input (H, W) with fill[c] around.");
+    nb::class_<Pixels>(m, "Pixels")
+        .def(nb::init<Array<const uint8_t, 4>, Array<const float, 2>,
+                      Array<const float, 1>, std::array<int64_t, 2>,
+                      std::array<int64_t, 2>>(),
+             "images"_a, "table"_a, "fill"_a, "input"_a, "offset"_a,
+             "uint8 images (N, height, width, C) that become table[c, pixel], placed "
+             "at offset "
+             "(top, left) of an input (H, W) with fill[c] around.");
     nb::class_<UpdateRule>(m, "UpdateRule")
         .def(
             "__init__",
-            [](UpdateRule* self, const std::string& optimizer, double momentum, bool nesterov,
-               double weight_decay, double beta1, double beta2, double epsilon) {
-                new (self) UpdateRule(make_rule(optimizer, momentum, nesterov, weight_decay,
-                                                beta1, beta2, epsilon));
+            [](UpdateRule* self, const std::string& optimizer, double momentum,
+               bool nesterov, double weight_decay, double beta1, double beta2,
+               double epsilon) {
+                new (self) UpdateRule(make_rule(optimizer, momentum, nesterov,
+                                                weight_decay, beta1, beta2, epsilon));
             },
             "optimizer"_a, nb::kw_only(), "momentum"_a = 0.0, "nesterov"_a = false,
-            "weight_decay"_a = 0.0, "beta1"_a = 0.9, "beta2"_a = 0.999, "epsilon"_a = 1e-8);
+            "weight_decay"_a = 0.0, "beta1"_a = 0.9, "beta2"_a = 0.999,
+            "epsilon"_a = 1e-8);
     nb::class_<State>(m, "State",
                       "What an optimiser remembers: 0 to 2 moments of each weight.")
         .def(nb::init<int64_t, int>(), "count"_a, "moments"_a)
         .def_ro("updates", &State::updates);
 
-    bind_plan<float>(m, "Plan", "A network in float32 on one instruction set's kernels.")
+    bind_plan<float>(m, "Plan",
+                     "A network in float32 on one instruction set's kernels.")
         .def(
             "__init__",
             [](Plan<float>* self, std::vector<Step> steps, int64_t weight_count,
                const std::string& isa) {
-                new (self) Plan<float>(std::move(steps), weight_count, kernels_named(isa));
+                new (self)
+                    Plan<float>(std::move(steps), weight_count, kernels_named(isa));
             },
             "steps"_a, "weight_count"_a, "isa"_a = "")
         .def_prop_ro("isa", [](const Plan<float>& plan) { return plan.kernels().name; })
-        .def("train", &plan_train, "weights"_a, "state"_a, "rule"_a, "images"_a, "labels"_a,
-             "sample_weight"_a.none(), "order"_a, nb::kw_only(), "batch_size"_a,
-             "first_step"_a, "learning_rates"_a, "label_smoothing"_a, "clip_norm"_a, "seed"_a,
-             "epoch"_a, "threads"_a,
-             "Train len(learning_rates) steps in place; returns the loss and the number "
-             "correct of each, and what was not finite ('', 'loss' or 'gradient': the last "
-             "step then changed nothing).");
+        .def(
+            "train", &plan_train, "weights"_a, "state"_a, "rule"_a, "images"_a,
+            "labels"_a, "sample_weight"_a.none(), "order"_a, nb::kw_only(),
+            "batch_size"_a, "first_step"_a, "learning_rates"_a, "label_smoothing"_a,
+            "clip_norm"_a, "seed"_a, "epoch"_a, "threads"_a,
+            "Train len(learning_rates) steps in place; returns the loss and the number "
+            "correct of each, and what was not finite ('', 'loss' or 'gradient': the "
+            "last "
+            "step then changed nothing).");
     bind_plan<double>(m, "DoublePlan",
                       "The same network in float64 on the reference kernels.")
         .def(
@@ -440,7 +466,8 @@ NB_MODULE(_core, m) {
                                         reference_kernels<double>());
             },
             "steps"_a, "weight_count"_a)
-        .def_prop_ro("isa", [](const Plan<double>& plan) { return plan.kernels().name; });
+        .def_prop_ro("isa",
+                     [](const Plan<double>& plan) { return plan.kernels().name; });
 
     m.def("isas", &available_tables,
           "Instruction sets this processor runs, fastest first, 'reference' last.");
@@ -467,7 +494,8 @@ NB_MODULE(_core, m) {
             Result<double> values = new_array<double>({size_t(count)});
             for (int64_t i = 0; i < count; ++i)
                 values.data()[i] =
-                    double(random_bits(seed, stream, start + uint64_t(i)) >> 11) * 0x1p-53;
+                    double(random_bits(seed, stream, start + uint64_t(i)) >> 11) *
+                    0x1p-53;
             return values;
         },
         "seed"_a, "stream"_a, "start"_a, "count"_a, "The same as numbers in [0, 1).");

@@ -26,8 +26,10 @@ void check_tables(const std::string& only, int cases) {
     for (const std::string& name : available_tables()) {
         if (!only.empty() && name != only) continue;
         const auto problems = check_kernels(kernels_named(name), 1, cases);
-        for (const std::string& problem : problems) std::printf("  %s\n", problem.c_str());
-        report(problems.empty(), "kernels " + name + ", " + std::to_string(cases) + " cases");
+        for (const std::string& problem : problems)
+            std::printf("  %s\n", problem.c_str());
+        report(problems.empty(),
+               "kernels " + name + ", " + std::to_string(cases) + " cases");
     }
 }
 
@@ -131,7 +133,8 @@ int main(int count, char** arguments) {
     } else if (what == "threads") {
         check_threads();
     } else {
-        std::fprintf(stderr, "usage: %s kernels|threads [instruction set|all] [cases]\n",
+        std::fprintf(stderr,
+                     "usage: %s kernels|threads [instruction set|all] [cases]\n",
                      arguments[0]);
         return 2;
     }

@@ -1,1 +1,83 @@
 """Striate: small convolutional networks on the CPU, in seconds, seen from inside."""
+
+from typing import TYPE_CHECKING
+
+from . import _core
+from .errors import (
+    BusyError,
+    DataError,
+    ModelFileError,
+    ShapeError,
+    StriateError,
+    TrainingError,
+    UsageError,
+)
+from .layers import (
+    AvgPool2D,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    LeakyReLU,
+    MaxPool2D,
+    ReLU,
+    ScaledTanh,
+    Sigmoid,
+    Tanh,
+)
+from .network import Network, load
+from .optimizers import SGD, Adam, AdamW
+from .preprocess import Preprocessing
+from .receptive import ReceptiveField, receptive_field
+from .zoo import lenet5
+
+if TYPE_CHECKING:
+    from .data import Dataset, load_data
+
+__version__: str = _core.version
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "AvgPool2D",
+    "BusyError",
+    "Conv2D",
+    "DataError",
+    "Dataset",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "LeakyReLU",
+    "MaxPool2D",
+    "ModelFileError",
+    "Network",
+    "Preprocessing",
+    "ReLU",
+    "ReceptiveField",
+    "ScaledTanh",
+    "ShapeError",
+    "Sigmoid",
+    "StriateError",
+    "Tanh",
+    "TrainingError",
+    "UsageError",
+    "__version__",
+    "lenet5",
+    "load",
+    "load_data",
+    "receptive_field",
+]
+
+
+def __getattr__(name: str) -> object:
+    # Predicting needs no data sets: their ten milliseconds are spent when they are used.
+    if name in ("Dataset", "load_data"):
+        from . import data
+
+        return getattr(data, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

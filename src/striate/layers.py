@@ -182,7 +182,6 @@ class _Pooling(Layer):
         return (*self.window(height, width).output_size(height, width), channels)
 
 
-@dataclass(frozen=True, repr=False)
 class MaxPool2D(_Pooling):
     """Maximum of every patch of `size`, channel by channel (lecture: pooling, M5).
 
@@ -194,7 +193,6 @@ class MaxPool2D(_Pooling):
     """
 
 
-@dataclass(frozen=True, repr=False)
 class AvgPool2D(_Pooling):
     """Average of every patch of `size`, channel by channel (lecture: pooling, M5).
 
@@ -241,7 +239,6 @@ class Dense(Layer):
         return shape[0] * self.units
 
 
-@dataclass(frozen=True, repr=False)
 class ReLU(Layer):
     """max(x, 0), value by value; NaN stays NaN."""
 
@@ -264,21 +261,18 @@ class LeakyReLU(Layer):
         _store(self, "negative_slope", slope)
 
 
-@dataclass(frozen=True, repr=False)
 class Tanh(Layer):
     """tanh(x), value by value."""
 
     kind: ClassVar[str] = "tanh"
 
 
-@dataclass(frozen=True, repr=False)
 class ScaledTanh(Layer):
     """1.7159 * tanh(2x/3), the squashing function of LeNet-5 (LeCun et al., 1998)."""
 
     kind: ClassVar[str] = "tanh"
 
 
-@dataclass(frozen=True, repr=False)
 class Sigmoid(Layer):
     """1 / (1 + exp(-x)), value by value."""
 
@@ -306,7 +300,6 @@ class Dropout(Layer):
         _store(self, "rate", rate)
 
 
-@dataclass(frozen=True, repr=False)
 class Flatten(Layer):
     """A volume as one vector, in channel, row, column order (as PyTorch's C,H,W).
 

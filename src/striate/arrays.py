@@ -1,0 +1,188 @@
+"""Images as users give them become the arrays that the core takes, or an error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import DataError, ShapeError
+
+Expected = tuple[int | None, int | None, int | None]
+"""(height, width, channels) that images must have; None where any will do."""
+
+Pixels = NDArray[np.uint8] | NDArray[np.float32] | NDArray[np.float64]
+
+IMAGE_CHANNELS = (1, 3, 4)  # a last axis as short as this is read as channels
+
+
+def as_images(
+    x: object,
+    expected: Expected = (None, None, None),
+    *,
+    what: str = "images",
+    double: bool = False,
+) -> Pixels:
+    """Images as one C-contiguous array N,H,W,C of uint8 or float32 in native order.
+
+    Nothing is copied where nothing has to change.
+
+    Arguments:
+        x: pixels (uint8) or prepared values (floats), shape (N, H, W, C) or, for one
+            channel, (N, H, W): an array, nested lists, or anything that has
+            `__array__` or DLPack's `__dlpack__`.
+        expected: (height, width, channels); None where any will do.
+        what: what messages call them.
+        double: give floats as float64 instead of float32.
+
+    Raises ShapeError for another shape, naming the change that mends it, and
+    DataError for another type, for no images at all and for NaN or infinity.
+
+    >>> as_images(np.zeros((5, 28, 28), np.uint8)).shape
+    (5, 28, 28, 1)
+    >>> as_images(np.zeros((5, 3, 28, 28), np.uint8), (28, 28, 3))
+    Traceback (most recent call last):
+    striate.errors.ShapeError: images must be N,H,W,C = Nx28x28x3 but are N,C,H,W =
+    5x3x28x28; give images.transpose(0, 2, 3, 1)
+    """
+    array = as_array(x, what)
+    if array.size == 0:
+        raise DataError(f"{what} hold nothing: their shape is {array.shape}")
+    _check_type(array, x, what)
+    array = _with_channels(array, expected, what)
+    if array.dtype == np.uint8:
+        return np.ascontiguousarray(array)
+    return _finite(array, np.float64 if double else np.float32, what)
+
+
+def as_array(x: object, what: str) -> NDArray[Any]:
+    """What the user gave as a NumPy array, without a copy where there is a way."""
+    if isinstance(x, np.ndarray):
+        return np.asarray(x)
+    if x is None or isinstance(x, str | bytes | dict | set):
+        raise DataError(f"{what} must be an array, not {type(x).__name__}")
+    try:
+        if hasattr(x, "__dlpack__") and not hasattr(x, "__array__"):
+            array = np.from_dlpack(x)
+        else:
+            array = np.asarray(x)
+    except Exception as error:  # every library refuses in its own way
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{what} cannot be read as one array: {reason}") from error
+    if array.ndim == 0 and array.dtype == object:
+        raise DataError(f"{what} must be an array, not {type(x).__name__}")
+    return array
+
+
+def _check_type(array: NDArray[Any], x: object, what: str) -> None:
+    """Let uint8 and floats pass; say for all else how to get there."""
+    kind = array.dtype.kind
+    if array.dtype == np.uint8 or kind == "f":
+        return
+
+    def converted(suffix: str = "") -> str:
+        if hasattr(x, "astype"):
+            return f'{what}.astype("uint8"){suffix}'
+        return f'np.asarray({what}, dtype="uint8"){suffix}'
+
+    if kind == "b":
+        remedy = f"give {converted(' * 255')}"
+    elif kind in "iu":
+        low, high = array.min(), array.max()
+        if low >= 0 and high <= 255:
+            remedy = f"their values are pixels from {low} to {high}: give {converted()}"
+        elif low >= 0 and high <= 65535:
+            remedy = (
+                f"their values run from {low} to {high}: if they are of 16 bits, give "
+                f'({what} // 257).astype("uint8")'
+            )
+        else:
+            remedy = f"their values run from {low} to {high}: scale them to 0 ... 255"
+    elif kind == "c":
+        remedy = f"give their real part or magnitude, np.abs({what})"
+    elif kind == "O":
+        remedy = "they must be numbers, and all images of one size"
+    else:
+        remedy = "they must be numbers"
+    raise DataError(f"{what} must be uint8 or floats but are {array.dtype}; {remedy}")
+
+
+def _with_channels(array: NDArray[Any], expected: Expected, what: str) -> NDArray[Any]:
+    """The array as N,H,W,C; the axis of the only channel may be missing."""
+    shape = array.shape
+    _, width, channels = expected
+    if (
+        len(shape) == 4
+        and _fits(shape[1:], expected)
+        and (channels is not None or not _channels_first(shape))
+    ):
+        return array
+    if (
+        len(shape) == 3
+        and _fits((*shape[1:], 1), expected)
+        and (width is not None or shape[2] not in IMAGE_CHANNELS)
+    ):
+        return array[..., np.newaxis]
+    raise ShapeError(_shape_fault(shape, expected, what))
+
+
+def _shape_fault(shape: tuple[int, ...], expected: Expected, what: str) -> str:
+    """What is wrong with a shape: the name of its order, and the change that mends it.
+
+    `expected` may leave axes open; the first reading that fits is taken.
+    """
+    height, width, channels = expected
+    wanted = "x".join("?" if size is None else str(size) for size in expected)
+    text = f"{what} must be N,H,W,C = Nx{wanted} but are "
+    got = "x".join(map(str, shape)) or "a single number"
+    first = (channels, height, width)
+    if len(shape) == 4:
+        if _fits(shape[1:], first) or _channels_first(shape):
+            return f"{text}N,C,H,W = {got}; give {what}.transpose(0, 2, 3, 1)"
+        if channels == 1 and shape[3] == 3:
+            grey = f'{what}.mean(axis=3).astype("uint8")'
+            return f"{text}in colour, {got}; turn them grey, as by {grey}"
+    if len(shape) == 3:
+        if _fits(shape, expected) and shape[2] in (*IMAGE_CHANNELS, channels):
+            return f"{text}one image H,W,C = {got}; give {what}[None]"
+        if channels is not None and _fits(shape, first):
+            mended = f"{what}.transpose(1, 2, 0)[None]"
+            return f"{text}one image C,H,W = {got}; give {mended}"
+        if channels == 3 and _fits((*shape[1:], 3), expected):
+            coloured = f"np.repeat({what}[..., None], 3, axis=3)"
+            return f"{text}grey, N,H,W = {got}; give {coloured}"
+    if len(shape) == 2:
+        if (height, width, channels) == (*shape, 1):
+            return f"{text}one image H,W = {got}; give {what}[None]"
+        if height and width and channels and shape[1] == height * width * channels:
+            mended = f"{what}.reshape(-1, {height}, {width}, {channels})"
+            return f"{text}flat rows, {got}; give {mended}"
+    return f"{text}{got}; bring them to that size and order"
+
+
+def _fits(shape: tuple[int, ...], expected: Expected) -> bool:
+    """Whether three sizes are those expected, where any are."""
+    return all(
+        rule is None or size == rule for size, rule in zip(shape, expected, strict=True)
+    )
+
+
+def _channels_first(shape: tuple[int, ...]) -> bool:
+    """Whether four sizes read as N,C,H,W: one or three channels, then many columns."""
+    return shape[1] in (1, 3) and shape[3] not in IMAGE_CHANNELS
+
+
+def _finite(array: NDArray[Any], dtype: type[Any], what: str) -> Pixels:
+    """Floats in native order and of one size, none of them NaN or infinite."""
+    with np.errstate(over="ignore"):
+        values: Pixels = np.ascontiguousarray(array, dtype)
+    finite = np.isfinite(values)
+    if finite.all():
+        return values
+    place = np.unravel_index(int(np.argmin(finite)), finite.shape)
+    index = ", ".join(str(int(position)) for position in place)
+    raise DataError(
+        f"{what}[{index}] is {array[place]!s} but all values must be finite as "
+        f"{np.dtype(dtype).name}; {int((~finite).sum())} of {finite.size} are not"
+    )

@@ -1,0 +1,82 @@
+"""The command line: `striate VERB ...`, also as `python -m striate VERB ...`."""
+
+from __future__ import annotations
+
+import errno
+import os
+import traceback
+from typing import Any
+
+import click
+
+from . import __version__
+from .commands import doctor, predict, summary, test, train
+from .commands.console import FAILED, INTERRUPTED, VERBOSE, exit_code
+from .errors import StriateError
+
+EPILOG = """\
+\b
+Examples:
+  striate train digits                      a first model in seconds
+  striate train mnist --run runs/first      with history and settings
+  striate test mnist-lenet5.safetensors mnist
+  striate predict mnist-lenet5.safetensors photo.png
+
+Exit codes: 0 fine, 1 failed while running, 2 wrong usage, 3 a problem with the data
+or a file, 4 a target not met, 130 interrupted.
+"""
+
+
+class Verbs(click.Group):
+    """The group of verbs; turns errors into words and exit codes, never a traceback."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs in the order a newcomer needs them."""
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a verb; whatever it raises ends as a message on stderr."""
+        if os.environ.get("NO_COLOR"):
+            ctx.color = False
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            _end(ctx, "interrupted", INTERRUPTED)
+        except StriateError as error:
+            _end(ctx, str(error), exit_code(error))
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # nobody reads on; click ends quietly
+            _end(ctx, str(error), FAILED)
+        except Exception as error:  # noqa: BLE001 - the last line of defence
+            if ctx.meta.get(VERBOSE):
+                click.echo(traceback.format_exc(), err=True)
+                hint = "please report this with the lines above"
+            else:
+                hint = "this should not happen; -v shows where it did"
+            _end(ctx, f"{type(error).__name__}: {error} ({hint})", FAILED)
+
+
+def _end(ctx: click.Context, message: str, code: int) -> None:
+    click.echo(f"{click.style('Error', fg='red')}: {message}", err=True)
+    ctx.exit(code)
+
+
+@click.group(
+    "striate",
+    cls=Verbs,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88},
+)
+@click.version_option(__version__)
+def main() -> None:
+    """Train small convolutional networks on the CPU, in seconds, and use them.
+
+    Every verb has its own help: striate train --help
+    """
+
+
+for _verb in (train.train, test.test, predict.predict, summary.summary, doctor.doctor):
+    main.add_command(_verb)

@@ -1,0 +1,120 @@
+"""What every verb shares: where words go, the common options, the exit codes."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Concatenate, ParamSpec
+
+import click
+
+from .. import _core
+from ..errors import DataError, ModelFileError, ShapeError, StriateError, UsageError
+from ..report import Report
+
+FAILED, WRONG_USAGE, BAD_DATA, TARGET_MISSED, INTERRUPTED = 1, 2, 3, 4, 130
+
+VERBOSE = "striate.verbose"  # the key under which errors find whether -v was given
+
+Parameters = ParamSpec("Parameters")
+
+
+@dataclass(frozen=True)
+class Console:
+    """Results go to stdout, as text or as JSON; all other words go to stderr."""
+
+    json: bool
+    quiet: bool
+    verbose: bool
+
+    @property
+    def live(self) -> bool:
+        """Whether stderr is a terminal on which a line can be drawn again."""
+        return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+    def note(self, text: str) -> None:
+        """Say something about the work, unless the user wants quiet."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
+    def detail(self, text: str) -> None:
+        """Say something only to those who asked for more with -v."""
+        if self.verbose:
+            click.echo(text, err=True)
+
+    def problem(self, text: str) -> None:
+        """Say what went wrong; that is never left out."""
+        click.echo(f"{click.style('Error', fg='red')}: {text}", err=True)
+
+    def result(self, text: str, values: Mapping[str, Any]) -> None:
+        """Give a result: ``text`` to people, ``values`` as one line of JSON to programs."""
+        click.echo(json.dumps(values) if self.json else text)
+
+
+def common_options(
+    verb: Callable[Concatenate[Console, Parameters], int],
+) -> Callable[Parameters, None]:
+    """Give a verb --json, -q and -v; it takes a console and returns its exit code."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print results as JSON.")
+    @click.option(
+        "-q", "--quiet", is_flag=True, help="Results only: no progress or notes."
+    )
+    @click.option("-v", "--verbose", is_flag=True, help="Say more about what is done.")
+    @functools.wraps(verb)
+    def with_console(*arguments: Parameters.args, **options: Parameters.kwargs) -> None:
+        context = click.get_current_context()
+        as_json, quiet, verbose = (
+            bool(options.pop(name)) for name in ("as_json", "quiet", "verbose")
+        )
+        if quiet and verbose:
+            raise click.UsageError("-q and -v contradict each other; give one of them.")
+        context.meta[VERBOSE] = verbose
+        instruction_set()  # a wrong STRIATE_ISA is told before anything is done
+        context.exit(verb(Console(as_json, quiet, verbose), *arguments, **options))
+
+    return with_console
+
+
+def instruction_set() -> str:
+    """Return the instruction set in use; UsageError where STRIATE_ISA names none."""
+    try:
+        name: str = _core.default_isa()
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    return name
+
+
+def exit_code(error: StriateError) -> int:
+    """Return the code with which a program that met this error ends.
+
+    >>> exit_code(DataError("no images")), exit_code(UsageError("no such option"))
+    (3, 2)
+    """
+    if isinstance(error, DataError | ModelFileError | ShapeError):
+        return BAD_DATA
+    return WRONG_USAGE if isinstance(error, UsageError) else FAILED
+
+
+def target(console: Console, report: Report, fail_under: float | None) -> int:
+    """Return the exit code for an accuracy that had to reach a target, or None had to."""
+    if fail_under is None or report.accuracy >= fail_under:
+        return 0
+    console.problem(
+        f"the test accuracy of {percent(report.accuracy)} is below the target of "
+        f"{percent(fail_under)}."
+    )
+    return TARGET_MISSED
+
+
+def percent(share: float) -> str:
+    """Write a share of 1 as per cent.
+
+    >>> percent(0.9922)
+    '99.22 %'
+    """
+    return f"{100 * share:.2f} %"

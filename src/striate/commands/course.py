@@ -1,0 +1,120 @@
+"""One run of `fit` as the command line wants it: shown, interruptible, remembered."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+
+from ..callbacks import Progress, TrainingPlan
+from ..data import Dataset
+from ..errors import TrainingError
+from ..network import Network
+from ..progress import ProgressLine
+from ..runfolder import RunFolder
+from ..settings import Settings
+from .console import FAILED, INTERRUPTED, Console
+
+
+@dataclass
+class Course:
+    """A callback of `fit` that remembers how far training came."""
+
+    plan: TrainingPlan | None = None
+    last: Progress | None = None
+    epochs: list[Mapping[str, float]] = field(default_factory=list)
+    seconds: float = 0.0
+    code: int = 0
+
+    def on_train_begin(self, network: Network, info: TrainingPlan) -> None:
+        """Keep the plan."""
+        self.plan = info
+
+    def on_steps_end(self, info: Progress) -> None:
+        """Keep the latest progress."""
+        self.last = info
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
+        """Keep the logs of the epoch."""
+        self.epochs.append(dict(logs))
+
+    @property
+    def images_per_second(self) -> float | None:
+        """The mean speed of training over the whole epochs, or else the last one."""
+        seconds = sum(logs["seconds"] for logs in self.epochs)
+        if self.plan and seconds:
+            return self.plan.images * len(self.epochs) / seconds
+        return self.last.images_per_second if self.last else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON says of the course."""
+        speed = self.images_per_second
+        return {
+            "epochs": len(self.epochs),
+            "finished": self.code == 0,
+            "loss": self.last.loss if self.last else None,
+            "train_seconds": round(self.seconds, 3),
+            "images_per_second": None if speed is None else round(speed, 1),
+            "isa": self.plan.isa if self.plan else None,
+        }
+
+    @property
+    def place(self) -> str:
+        """Where training is, in words."""
+        if self.last is None:
+            return "before the first step"
+        at = self.last
+        return f"in epoch {at.epoch} of {at.epochs}, near step {at.step} of {at.steps}"
+
+
+def follow(
+    console: Console,
+    network: Network,
+    training: Dataset,
+    validation: Dataset | None,
+    settings: Settings,
+    threads: int,
+    folder: RunFolder | None,
+) -> Course:
+    """Train; Ctrl-C and a loss that is not finite end it early, with good weights."""
+    course = Course()
+    progress = ProgressLine(sys.stderr, console.live)
+    callbacks = [course, None if console.quiet else progress, folder]
+    held = (validation.images, validation.labels) if validation else None
+    began = time.perf_counter()
+    try:
+        with progress:
+            network.fit(
+                training.images,
+                training.labels,
+                epochs=settings.epochs,
+                batch_size=settings.batch_size,
+                optimizer=settings.optimizer,
+                schedule=settings.schedule,
+                validation_data=held,
+                callbacks=[one for one in callbacks if one is not None],
+                seed=settings.seed,
+                threads=threads,
+                label_smoothing=settings.label_smoothing,
+                clip_norm=settings.clip_norm,
+            )
+    except KeyboardInterrupt:
+        if course.plan is None:  # nothing was learned, nor how to treat pixels
+            raise
+        click.echo(
+            f"Interrupted {course.place}; the weights so far are kept.", err=True
+        )
+        course.code = INTERRUPTED
+    except TrainingError as error:
+        console.problem(str(error))
+        course.code = FAILED
+    # Labels were places in the data's list of classes; numbers name themselves.
+    if [str(index) for index in network.classes or ()] != list(training.classes):
+        network.classes = training.classes
+    course.seconds = time.perf_counter() - began
+    console.note(f"trained for {course.seconds:.1f} s")
+    return course

@@ -1,0 +1,224 @@
+"""The options of `striate train`, and how they become the settings of a run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ..errors import UsageError
+from ..optimizers import SGD, Adam, AdamW, Optimizer
+from ..schedules import SCHEDULES
+from ..settings import (
+    Settings,
+    default_batch_size,
+    default_epochs,
+    default_optimizer,
+)
+
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "sgd": SGD,
+    "adam": Adam,
+    "adamw": AdamW,
+}
+DEFAULTS = default_optimizer(128)
+
+Verb = TypeVar("Verb", bound=Callable[..., Any])
+
+
+if TYPE_CHECKING:
+    ParamType = click.ParamType[float]
+else:
+    ParamType = click.ParamType  # generic to type checkers only, before click 8.4
+
+
+class Number(ParamType):
+    """A finite number between two bounds; ``ends`` says which belong, as in "[)"."""
+
+    name = "number"
+    kind: type[float] = float
+
+    def __init__(self, low: float, high: float = math.inf, ends: str = "()") -> None:
+        self.low, self.high, self.ends = low, high, ends
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number, or fail with the rule it breaks."""
+        try:
+            number = self.kind(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a {self.name}.", param, ctx)
+        enough = number > self.low or (self.ends[0] == "[" and number == self.low)
+        little = number < self.high or (self.ends[1] == "]" and number == self.high)
+        if not (enough and little):
+            rule = f"{'at least' if self.ends[0] == '[' else 'above'} {self.low:g}"
+            if self.high < math.inf:
+                end = "at most" if self.ends[1] == "]" else "below"
+                rule += f" and {end} {self.high}"
+            self.fail(f"{value} is not {rule}.", param, ctx)
+        return number
+
+
+class WholeNumber(Number):
+    """A whole number of at least ``low``, and of at most ``high``."""
+
+    name = "whole number"
+    kind = int
+
+    def __init__(self, low: int, high: float = math.inf) -> None:
+        super().__init__(low, high, "[]")
+
+
+COUNT = WholeNumber(1)
+SHARE = Number(0, 1)
+TARGET = Number(0, 1, "[]")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What the user said about how to train; None where he said nothing."""
+
+    epochs: int | None
+    batch_size: int | None
+    optimizer: str
+    learning_rate: float | None
+    momentum: float | None
+    nesterov: bool
+    weight_decay: float | None
+    clip_norm: float | None
+    schedule: str
+    label_smoothing: float
+    seed: int
+
+    def build_optimizer(self, batch_size: int) -> Optimizer:
+        """Return the optimizer; UsageError where options do not belong to it."""
+        defaults = default_optimizer(batch_size)
+        given: dict[str, float | bool] = {
+            name: value
+            for name in ("learning_rate", "momentum", "weight_decay")
+            if (value := getattr(self, name)) is not None
+        }
+        if self.optimizer == "sgd":
+            given = {
+                "learning_rate": defaults.learning_rate,
+                "momentum": defaults.momentum,
+                "weight_decay": defaults.weight_decay,
+                **given,
+                "nesterov": self.nesterov,
+            }
+        elif self.momentum is not None or self.nesterov:
+            raise UsageError(
+                f"--momentum and --nesterov belong to --optimizer sgd; leave them out "
+                f"with {self.optimizer}."
+            )
+        try:
+            return OPTIMIZERS[self.optimizer](**given)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+
+    def settle(self, images: int) -> Settings:
+        """Return the settings for so many training images."""
+        batch_size = self.batch_size or default_batch_size(images)
+        return Settings.for_images(
+            images,
+            epochs=self.epochs,
+            batch_size=batch_size,
+            optimizer=self.build_optimizer(batch_size),
+            schedule=self.schedule,
+            seed=self.seed,
+            label_smoothing=self.label_smoothing,
+            clip_norm=self.clip_norm,
+        )
+
+
+_OPTIONS = (
+    click.option(
+        "--epochs",
+        type=COUNT,
+        metavar="N",
+        help="Times every image is seen.  [default: by the number of images: "
+        f"{default_epochs(60_000)} for MNIST, {default_epochs(1_438)} for digits]",
+    ),
+    click.option(
+        "--batch-size",
+        type=COUNT,
+        metavar="N",
+        help="Images per step.  [default: 128, or 32 below 10,000 images]",
+    ),
+    click.option(
+        "--optimizer",
+        type=click.Choice(tuple(OPTIMIZERS)),
+        default="sgd",
+        show_default=True,
+        help="Rule by which gradients change the weights.",
+    ),
+    click.option(
+        "--learning-rate",
+        type=Number(0),
+        metavar="X",
+        help="Highest learning rate of the run.  "
+        f"[default: {DEFAULTS.learning_rate:g} at 128 images a step and less with "
+        "fewer; adam and adamw: "
+        f"{Adam().learning_rate:g}]",
+    ),
+    click.option(
+        "--momentum",
+        type=Number(0, 1, "[)"),
+        metavar="X",
+        help=f"Momentum of sgd, below 1.  [default: {DEFAULTS.momentum:g}]",
+    ),
+    click.option(
+        "--nesterov/--no-nesterov",
+        default=DEFAULTS.nesterov,
+        show_default=True,
+        help="Nesterov's form of the momentum of sgd.",
+    ),
+    click.option(
+        "--weight-decay",
+        type=Number(0, ends="[)"),
+        metavar="X",
+        help="Pull of all weights towards 0.  "
+        f"[default: {DEFAULTS.weight_decay:g}; adam: {Adam().weight_decay:g}; "
+        f"adamw: {AdamW().weight_decay:g}]",
+    ),
+    click.option(
+        "--clip-norm",
+        type=Number(0),
+        metavar="X",
+        help="Shorten gradients that are longer than this.  [default: never]",
+    ),
+    click.option(
+        "--schedule",
+        type=click.Choice(SCHEDULES),
+        default="one-cycle",
+        show_default=True,
+        help="How the learning rate goes over the run.",
+    ),
+    click.option(
+        "--label-smoothing",
+        type=Number(0, 1, "[)"),
+        metavar="X",
+        default=0.0,
+        show_default=True,
+        help="Share of every label spread over all classes.",
+    ),
+    click.option(
+        "--seed",
+        type=WholeNumber(0, 2**63 - 1),
+        metavar="N",
+        default=0,
+        show_default=True,
+        help="Same seed, same model, on any number of threads.",
+    ),
+)
+
+
+def recipe_options(verb: Verb) -> Verb:
+    """Give a verb the options of a recipe, in the order of the list above."""
+    for option in reversed(_OPTIONS):
+        verb = option(verb)
+    return verb

@@ -1,0 +1,28 @@
+"""`striate summary`: the layers of a model or of a network not yet trained."""
+
+from __future__ import annotations
+
+import click
+
+from ..network import load
+from ..zoo import NETWORKS
+from .console import Console, common_options
+
+
+@click.command()
+@click.argument("model", metavar="MODEL|NETWORK")
+@common_options
+def summary(console: Console, /, model: str) -> int:
+    """Show layers, shapes, parameters and receptive fields.
+
+    MODEL is a model file, NETWORK one of the names lenet5 and lenet5-1998.
+
+    \b
+    Examples:
+      striate summary lenet5
+      striate summary mnist-lenet5.safetensors --json
+    """
+    network = NETWORKS[model]() if model in NETWORKS else load(model)
+    table = network.summary()
+    console.result(str(table), table.to_dict())
+    return 0

@@ -1,0 +1,40 @@
+"""`striate test`: how well a model does on the test images of a data set."""
+
+from __future__ import annotations
+
+import click
+
+from ..data import load_data
+from ..network import load
+from ..report import Report
+from .console import Console, common_options, target
+from .options import TARGET
+
+
+@click.command()
+@click.argument("model")
+@click.argument("data")
+@click.option(
+    "--fail-under",
+    type=TARGET,
+    metavar="SHARE",
+    help="Exit with 4 when the accuracy is below this, such as 0.98.",
+)
+@common_options
+def test(console: Console, /, model: str, data: str, fail_under: float | None) -> int:
+    """Measure a model on the test images of DATA.
+
+    Gives the accuracy with its 95 % interval and the worst classes; --json adds every
+    class and the confusion matrix (rows: true class, columns: answer).
+
+    \b
+    Examples:
+      striate test mnist-lenet5.safetensors mnist
+      striate test mnist-lenet5.safetensors mnist --fail-under 0.99
+    """
+    network = load(model)
+    _, images = load_data(data, quiet=console.quiet)
+    report = Report.of(network, images)
+    values = {"model": model, "data": images.name, **report.to_dict()}
+    console.result(f"test accuracy {report}", values)
+    return target(console, report, fail_under)

@@ -1,0 +1,128 @@
+"""The core as a network uses it: the plan, the weights, and who uses them now."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _core
+from .inputs import Images
+from .lowering import lower
+from .machine import check_memory, thread_count
+from .resolve import ResolvedLayer
+from .usage import Usage
+from .weights import Floats, named_views
+
+
+class Engine:
+    """Computes with one network's weights; several threads may do so at once.
+
+    `flat` holds all weights in the order of `resolved` and is changed in place, by
+    one thread that uses nothing else meanwhile (`usage`).
+    """
+
+    def __init__(self, resolved: Sequence[ResolvedLayer], flat: Floats) -> None:
+        self.resolved = tuple(resolved)
+        self.flat = flat
+        self.plan = _core.Plan(lower(self.resolved), flat.size)
+        self.usage = Usage()
+
+    def named(self, flat: Floats) -> Mapping[str, Floats]:
+        """Return a vector laid out as the weights are, as named arrays."""
+        return named_views(self.resolved, flat)
+
+    def forward(
+        self,
+        images: Images,
+        layers: Sequence[int],
+        *,
+        probabilities: bool = False,
+        threads: int | None = None,
+    ) -> list[Floats]:
+        """Return the outputs of layers, N,H,W,C or N,D, in the order they are named.
+
+        With `probabilities` the last layer's output goes through softmax.
+        """
+        team = thread_count(threads)
+        shapes = [self.resolved[index].output_shape for index in layers]
+        numbers = images.count * sum(math.prod(shape) for shape in shapes)
+        check_memory(
+            4 * numbers + self.plan.bytes(images.count, team, False),
+            f"the output of {len(shapes)} layer(s) for {images.count:,} images",
+            "give fewer images or layers at once",
+        )
+        with self.usage.reading():
+            outputs = self.plan.forward(
+                self.flat, images.source, list(layers), probabilities, team
+            )
+        return [
+            output.reshape(images.count, *shape)
+            for output, shape in zip(outputs, shapes, strict=True)
+        ]
+
+    def input_gradient(
+        self,
+        images: Images,
+        layer: int,
+        *,
+        seeds: Floats | None = None,
+        labels: NDArray[np.int32] | None = None,
+        threads: int | None = None,
+    ) -> Floats:
+        """Return the gradient of the network's input, N,H,W,C.
+
+        Of the sum of `seeds` times the layer's output, or, with `labels`, of each
+        image's own loss.
+        """
+        team = thread_count(threads)
+        taken = 4 * math.prod(self.resolved[0].input_shape)
+        check_memory(
+            images.count * taken + self.plan.bytes(min(images.count, 16), team, True),
+            f"the gradient of {images.count:,} images",
+            "give fewer images at once",
+        )
+        if seeds is not None and seeds.ndim == 2:
+            seeds = seeds[:, None, None, :]
+        with self.usage.reading():
+            return self.plan.input_gradient(
+                self.flat, images.source, layer, seeds, labels, 0.0, team
+            )
+
+    def gradients(
+        self,
+        images: Images,
+        labels: NDArray[np.int32],
+        sample_weight: NDArray[np.float32] | None,
+        *,
+        label_smoothing: float,
+        dropout_seed: int | None,
+        threads: int | None,
+    ) -> tuple[float, Floats]:
+        """Return the mean loss and its gradient, laid out as the weights are.
+
+        Dropout is active where it has a seed to draw from.
+        """
+        team = thread_count(threads)
+        check_memory(
+            4 * self.flat.size + self.plan.bytes(images.count, team, True),
+            f"the gradient of {images.count:,} images in one batch",
+            "give fewer images at once",
+        )
+        with self.usage.reading():
+            loss, _, gradient, fault = self.plan.gradients(
+                self.flat,
+                images.source,
+                labels,
+                sample_weight,
+                label_smoothing,
+                dropout_seed is not None,
+                dropout_seed or 0,
+                0,
+                team,
+            )
+        if fault == "loss":  # the core went no further
+            gradient[:] = np.nan
+        return loss, gradient

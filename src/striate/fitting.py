@@ -1,0 +1,116 @@
+"""How an image is brought to the training images' size, and what its background is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Fit = Literal["pad", "crop", "stretch"]
+Polarity = Literal["dark", "bright", "mixed"]
+FITS: tuple[Fit, ...] = ("pad", "crop", "stretch")
+POLARITIES: tuple[Polarity, ...] = ("dark", "bright", "mixed")
+MIDDLE = 128
+# A set has a polarity when so many of its images agree. Of drawn digits all do; of
+# photographs of faces and of traffic signs 39 % and 52 %.
+AGREEMENT = 0.9
+
+
+def border_pixels(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The outermost pixels of (N, H, W, C) images, as (N, pixels, C)."""
+    outermost = np.ones(images.shape[1:3], bool)
+    outermost[1:-1, 1:-1] = False
+    return images[:, outermost]
+
+
+def polarity_of_set(images: NDArray[np.uint8]) -> Polarity:
+    """The background that nearly all of (N, H, W, C) images have, or "mixed"."""
+    dark, bright = _backgrounds(images, nearness=0.25)
+    if dark.mean() >= AGREEMENT:
+        return "dark"
+    return "bright" if bright.mean() >= AGREEMENT else "mixed"
+
+
+def polarity_of_image(image: NDArray[np.uint8]) -> Polarity:
+    """The background of one (H, W, C) image; "mixed" when that can't be told."""
+    dark, bright = _backgrounds(image[np.newaxis], nearness=1.0)
+    return "dark" if dark[0] else "bright" if bright[0] else "mixed"
+
+
+def _backgrounds(
+    images: NDArray[np.uint8], nearness: float
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which of the images have a dark background, and which a bright one.
+
+    The background is the border's median grey. Dark is one below 128 with a content
+    that is brighter on the average, and nearer to the image's darkest grey than
+    `nearness` times its range of greys; bright is the opposite.
+    """
+    grey = images.mean(axis=3)
+    level = np.median(border_pixels(images).mean(axis=2), axis=1)
+    average, low, high = grey.mean((1, 2)), grey.min((1, 2)), grey.max((1, 2))
+    reach = nearness * (high - low)
+    dark = (level < MIDDLE) & (average > level) & (level - low <= reach)
+    bright = (level >= MIDDLE) & (average < level) & (high - level <= reach)
+    return dark, bright
+
+
+def flatten(image: Image, background: int, keep_visible: bool) -> Image:
+    """Lay an RGBA image on an opaque grey, so that it becomes RGB.
+
+    With `keep_visible` a background that the ink would vanish on (both dark, or both
+    bright) is turned: drawing programs save black strokes on nothing.
+    """
+    from PIL import Image, ImageStat
+
+    alpha = image.getchannel("A")
+    if keep_visible and alpha.getextrema() != (0, 0):
+        ink = ImageStat.Stat(image.convert("L"), mask=alpha).mean[0]
+        if (ink < MIDDLE) == (background < MIDDLE):
+            background = 255 - background
+    canvas = Image.new("RGB", image.size, (background,) * 3)
+    canvas.paste(image.convert("RGB"), mask=alpha)
+    return canvas
+
+
+def fit_image(image: Image, size: tuple[int, int], fit: Fit) -> Image:
+    """Bring an L or RGB image to (height, width); one of that size stays as it is.
+
+    "pad" keeps the aspect and fills up with the median colour of the image's own
+    border, "crop" keeps it and cuts off what is left over on both sides, "stretch"
+    gives it up. Made smaller with Hamming's filter, which puts no halos around strokes,
+    larger with cubic convolution.
+    """
+    from PIL import Image, ImageOps
+
+    height, width = size
+    if image.size == (width, height):
+        return image
+    ratios = (width / image.width, height / image.height)
+    smaller = (max if fit == "crop" else min)(ratios) < 1
+    method = Image.Resampling.HAMMING if smaller else Image.Resampling.BICUBIC
+    if fit == "stretch":
+        return image.resize((width, height), method)
+    if fit == "crop":
+        return ImageOps.fit(image, (width, height), method)
+    scale = min(ratios)
+    inner = (
+        min(width, max(1, round(image.width * scale))),
+        min(height, max(1, round(image.height * scale))),
+    )
+    canvas = Image.new(image.mode, (width, height), _border_colour(image))
+    place = ((width - inner[0]) // 2, (height - inner[1]) // 2)
+    canvas.paste(image.resize(inner, method), place)
+    return canvas
+
+
+def _border_colour(image: Image) -> Any:
+    """The median of the border's pixels, channel by channel, as Pillow takes it."""
+    pixels = np.asarray(image)
+    pixels = pixels.reshape(1, image.height, image.width, -1)
+    colour = np.median(border_pixels(pixels)[0], axis=0).astype(int).tolist()
+    return colour[0] if len(colour) == 1 else tuple(colour)

@@ -1,0 +1,164 @@
+"""Reading one image file, whatever it is, as an upright image of 8 bits a channel."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import DataError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+# Pillow's own limit against files that unpack into all of the memory: 2 GiB / 12.
+MAX_PIXELS = 178_956_970
+WITH_ALPHA = {"RGBA", "RGBa", "LA", "La", "PA"}
+# Warnings are silenced for the whole process while a file is decoded.
+_silence = threading.Lock()
+
+
+def source_name(source: object) -> str:
+    """What messages call an image: its file's name where it has one."""
+    if isinstance(source, str | os.PathLike):
+        return os.fspath(source) if isinstance(source, str) else str(source)
+    for attribute in ("filename", "name"):
+        name = getattr(source, attribute, None)
+        if isinstance(name, str) and name:
+            return name
+    return "the image"
+
+
+def read_image(source: str | os.PathLike[str] | bytes | BinaryIO | Image) -> Image:
+    """The image of a file as Pillow's mode L, RGB or RGBA, turned as EXIF says.
+
+    The first frame of an animation; 16-bit values scaled by 255 / 65535; other values
+    of 32 bits only if they lie in 0 ... 1, 0 ... 255 or 0 ... 65535. What Pillow only
+    warns about is passed over.
+
+    Arguments:
+        source: a path, the content of a file, an open binary file or a Pillow image.
+
+    Raises DataError, naming the file and the reason, for what is no readable image,
+    and before memory is taken for one of more than 178,956,970 pixels.
+    """
+    from PIL.Image import Image
+
+    name = source_name(source)
+    if not isinstance(source, str | os.PathLike | bytes | Image) and not hasattr(
+        source, "read"
+    ):
+        raise TypeError(
+            "an image is given as a path, bytes, an open binary file or a Pillow "
+            f"image, not as {type(source).__name__}"
+        )
+    try:
+        with _silence, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if isinstance(source, Image):
+                return _normalised(source, name)
+            with _opened(source, name) as image:
+                return _normalised(image, name)
+    except DataError:
+        raise
+    except MemoryError as error:
+        raise DataError(f"{name} needs more memory than there is") from error
+    except Exception as error:  # decoders of damaged files raise errors of every class
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{name} cannot be read as an image: {reason}") from error
+
+
+@contextmanager
+def _opened(
+    source: str | os.PathLike[str] | bytes | BinaryIO, name: str
+) -> Iterator[Image]:
+    from PIL import Image, UnidentifiedImageError
+
+    with _binary(source, name) as file:
+        try:
+            image = Image.open(file)
+        except UnidentifiedImageError as error:
+            raise DataError(
+                f"{name} is not an image file of a kind that Pillow reads"
+            ) from error
+        with image:
+            yield image
+
+
+@contextmanager
+def _binary(
+    source: str | os.PathLike[str] | bytes | BinaryIO, name: str
+) -> Iterator[BinaryIO]:
+    """A seekable file with at least one byte."""
+    if isinstance(source, str | os.PathLike):
+        path = Path(source)
+        if path.is_dir():
+            raise DataError(f"{name} is a folder; give the image files in it")
+        try:
+            if path.exists() and not path.is_file():
+                raise DataError(f"{name} is not a regular file")
+            file: BinaryIO = path.open("rb")
+        except OSError as error:
+            raise DataError(
+                f"{name} cannot be read: {error.strerror or error}"
+            ) from error
+    else:
+        content = source if isinstance(source, bytes) else source.read()
+        if not isinstance(content, bytes):
+            raise DataError(f"{name} was opened as text; open it with mode 'rb'")
+        file = io.BytesIO(content)
+    with file:
+        if not file.read(1):
+            raise DataError(f"{name} is empty")
+        file.seek(0)
+        yield file
+
+
+def _normalised(image: Image, name: str) -> Image:
+    from PIL import ImageOps
+
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise DataError(
+            f"{name} has {width} x {height} pixels; read are at most {MAX_PIXELS:,}, "
+            "make it smaller"
+        )
+    if not width or not height:
+        raise DataError(f"{name} has no pixels, its size is {width} x {height}")
+    # PNG and PPM know no more than 16 bits; Pillow may hand these out as 32
+    sixteen = image.mode.startswith("I;16") or image.format in {"PNG", "PPM"}
+    image = ImageOps.exif_transpose(image)
+    if image.mode[:1] in {"I", "F"}:
+        return _eight_bits(np.asarray(image), sixteen, name)
+    if image.mode in WITH_ALPHA or "transparency" in image.info:
+        return image.convert("RGBA")
+    return image.convert("L" if image.mode in {"1", "L"} else "RGB")
+
+
+def _eight_bits(values: NDArray[Any], sixteen: bool, name: str) -> Image:
+    """Grey values of 16 or 32 bits as a mode L image."""
+    from PIL import Image
+
+    low, high = values.min(), values.max()
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise DataError(f"{name} has pixels that are NaN or infinite")
+    if low < 0 or high > 65535:
+        raise DataError(
+            f"{name} has pixel values from {low:g} to {high:g}; scale them to 0 ... 255"
+        )
+    if values.dtype.kind == "f" and high <= 1:
+        scaled = np.rint(values * 255).astype(np.uint8)
+    elif sixteen or high > 255:
+        steps = np.rint(np.arange(65536) * (255 / 65535)).astype(np.uint8)
+        scaled = steps[values.astype(np.uint16)]
+    else:
+        scaled = np.rint(values).astype(np.uint8)
+    return Image.fromarray(scaled)

@@ -1,0 +1,33 @@
+"""The weights a new network starts with: PyTorch's default initialisation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .randomness import fill_uniform
+from .resolve import ResolvedLayer
+
+
+def initial_weights(
+    resolved: Sequence[ResolvedLayer], seed: int
+) -> NDArray[np.float32]:
+    """Return the starting weights of a network, float32, as one flat vector.
+
+    Weights and biases are uniform over -1/sqrt(fan_in) ... 1/sqrt(fan_in), fan_in being
+    the number of inputs that one output sums over. Each array is drawn from the seed
+    and its layer's index alone, so appending a layer leaves those before it unchanged.
+    Source: LeCun, Bottou, Orr and Müller, 1998; as PyTorch's Conv2d and Linear start.
+    """
+    flat = np.empty(sum(layer.parameters for layer in resolved), dtype=np.float32)
+    start = 0
+    for layer in resolved:
+        for number, weight in enumerate(layer.weights):
+            end = start + weight.size
+            bound = 1 / math.sqrt(weight.fan_in)
+            fill_uniform(flat[start:end], bound, (seed, 2 * layer.index + number))
+            start = end
+    return flat

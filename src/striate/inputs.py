@@ -1,0 +1,150 @@
+"""From what users give to what the core reads: pixels or prepared values, and labels."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _core
+from .arrays import Pixels, as_array, as_images
+from .errors import DataError, ShapeError, UsageError
+from .preprocess import Preprocessing
+
+
+@dataclass(frozen=True)
+class InputRule:
+    """What a network knows about its images.
+
+    `floats` tells that it was trained on float arrays, whose origin it can't know.
+    """
+
+    input_shape: tuple[int, int, int]
+    preprocessing: Preprocessing | None
+    floats: bool
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images as the core reads them; `array` holds them N,H,W,C as they were given."""
+
+    array: Pixels
+    source: Any = field(repr=False)
+
+    @property
+    def count(self) -> int:
+        """How many images there are."""
+        return len(self.array)
+
+
+def prepare(
+    x: object,
+    rule: InputRule,
+    *,
+    preprocessed: bool = False,
+    invert: bool = False,
+    what: str = "images",
+) -> Images:
+    """Check images against what the network knows and make them ready for the core.
+
+    uint8 pixels must be of the training images' size; a network that has not seen any
+    takes sizes up to its input and divides by 255. Floats must be of the input's shape
+    and, where the network was trained on pixels, be declared `preprocessed`. `invert`
+    turns dark and bright pixels. Raises ShapeError, DataError or UsageError.
+    """
+    array = as_array(x, what)
+    if array.dtype != np.uint8:
+        _check_floats(array, rule, preprocessed, invert, what)
+        values = as_images(array, rule.input_shape, what=what)
+        return Images(values, values)
+    if preprocessed:
+        raise UsageError(
+            f"{what} are uint8 pixels, which the network prepares itself; leave out "
+            "preprocessed=True, or give float arrays."
+        )
+    known = rule.preprocessing
+    if known is None and rule.floats:
+        raise DataError(
+            f"{what} are uint8 pixels but this network was trained on float arrays and "
+            "cannot know how those were made from pixels; give floats made likewise."
+        )
+    channels = rule.input_shape[2]
+    size = known.image_size if known else (None, None)
+    pixels = as_images(array, (*size, channels), what=what).astype(np.uint8, copy=False)
+    if invert:
+        pixels = 255 - pixels
+    known = known or _plain(pixels, rule.input_shape)
+    return Images(pixels, _source(pixels, known))
+
+
+def _check_floats(
+    array: NDArray[Any], rule: InputRule, preprocessed: bool, invert: bool, what: str
+) -> None:
+    if array.dtype.kind != "f":
+        return  # as_images says what is wrong with it
+    if rule.preprocessing is not None and not preprocessed:
+        raise DataError(
+            f"{what} are {array.dtype} but this network was trained on uint8 pixels; "
+            "give uint8 pixels, or preprocessed=True if the values already are as "
+            "network.preprocessing makes them."
+        )
+    if invert:
+        raise UsageError(
+            f"invert=True turns uint8 pixels, but {what} are {array.dtype}; turn them "
+            "before they are prepared."
+        )
+
+
+def _plain(
+    pixels: NDArray[np.uint8], input_shape: tuple[int, int, int]
+) -> Preprocessing:
+    """What an untrained network does with pixels: divide by 255, centre on black."""
+    height, width = pixels.shape[1:3]
+    if height > input_shape[0] or width > input_shape[1]:
+        raise ShapeError(
+            f"images of {height}x{width} pixels do not fit into the network's input of "
+            f"{input_shape[0]}x{input_shape[1]}; make them smaller or the input larger."
+        )
+    channels = input_shape[2]
+    return Preprocessing(
+        image_size=(height, width),
+        input_shape=input_shape,
+        background=0,
+        polarity="dark",
+        mean=(0.0,) * channels,
+        std=(1.0,) * channels,
+    )
+
+
+def _source(pixels: NDArray[np.uint8], known: Preprocessing) -> _core.Pixels:
+    table = known.pixel_table()
+    fill = np.ascontiguousarray(table[:, known.background])
+    height, width, _ = known.input_shape
+    return _core.Pixels(pixels, table, fill, (height, width), known.offset)
+
+
+def sample_weights(
+    sample_weight: ArrayLike | None, count: int
+) -> NDArray[np.float32] | None:
+    """Check one weight for each image: finite, at least 0, not all 0."""
+    if sample_weight is None:
+        return None
+    weights = as_array(sample_weight, "sample_weight")
+    if weights.dtype.kind not in "fiu":
+        raise DataError(f"sample_weight must be numbers but is {weights.dtype}.")
+    if weights.shape != (count,):
+        raise ShapeError(
+            f"sample_weight must be one number an image, shape ({count},), but has "
+            f"shape {weights.shape}."
+        )
+    checked = weights.astype(np.float32)
+    total = float(checked.sum(dtype=np.float64))
+    if not math.isfinite(total) or checked.min() < 0 or total == 0:
+        raise DataError(
+            "sample_weight must be finite, at least 0 and not 0 for all images, but "
+            f"goes from {checked.min()} to {checked.max()}."
+        )
+    return checked

@@ -1,0 +1,147 @@
+"""From resolved layers and frozen settings to the core's steps and rules.
+
+This is the one place where both languages' names for a layer meet. Nothing is decided
+here: shapes, windows and the order of the weights are settled by `resolve`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from . import _core
+from .layers import (
+    AvgPool2D,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    LeakyReLU,
+    MaxPool2D,
+    ReLU,
+    ScaledTanh,
+    Sigmoid,
+    Tanh,
+)
+from .optimizers import SGD, Adam, Optimizer
+from .resolve import ResolvedLayer, Shape
+from .window import Window
+
+_MINUS_INFINITY = float("-inf")
+
+# What each layer is to the core: the kind of step and the numbers that go with it.
+_KINDS: dict[type, str] = {
+    Conv2D: "conv",
+    MaxPool2D: "max_pool",
+    AvgPool2D: "average_pool",
+    Dense: "dense",
+    ReLU: "relu",
+    LeakyReLU: "leaky_relu",
+    Tanh: "tanh",
+    ScaledTanh: "tanh",
+    Sigmoid: "sigmoid",
+    Dropout: "dropout",
+    Flatten: "flatten",
+}
+
+
+def lower(resolved: Sequence[ResolvedLayer]) -> list[_core.Step]:
+    """Return the steps of a network; a window with padding has a step for that first.
+
+    The steps' offsets into the weight vector follow the order of the resolved weights.
+
+    >>> from striate.layers import resolve
+    >>> len(lower(resolve([Conv2D(2, 3, padding=1), ReLU()], (8, 8, 1))))
+    3
+    """
+    steps = []
+    offset = 0
+    for one in resolved:
+        source = one.input_shape
+        window = one.window
+        if window is not None and any(window.padding):
+            padded = _padded(source, window)
+            steps.append(
+                _core.Step(
+                    "pad",
+                    -1,
+                    _planes(source),
+                    _planes(padded),
+                    padding=window.padding,
+                    value=_MINUS_INFINITY if isinstance(one.layer, MaxPool2D) else 0.0,
+                )
+            )
+            source = padded
+        settings = _window_settings(window) | _layer_settings(one)
+        offsets = []
+        for weight in one.weights:
+            offsets.append(offset)
+            offset += weight.size
+        settings |= dict(zip(("weight", "bias"), offsets, strict=False))
+        steps.append(
+            _core.Step(
+                _KINDS[type(one.layer)],
+                one.index,
+                _planes(source),
+                _planes(one.output_shape),
+                **settings,
+            )
+        )
+    return steps
+
+
+def update_rule(optimizer: Optimizer) -> _core.UpdateRule:
+    """Return an optimizer's settings as the core takes them, but the learning rate."""
+    if isinstance(optimizer, SGD):
+        return _core.UpdateRule(
+            "sgd",
+            momentum=optimizer.momentum,
+            nesterov=optimizer.nesterov,
+            weight_decay=optimizer.weight_decay,
+        )
+    assert isinstance(optimizer, Adam)
+    return _core.UpdateRule(
+        optimizer.kind,
+        beta1=optimizer.betas[0],
+        beta2=optimizer.betas[1],
+        epsilon=optimizer.epsilon,
+        weight_decay=optimizer.weight_decay,
+    )
+
+
+def _planes(shape: Shape) -> tuple[int, int, int]:
+    """(H, W, C) or (D,) as the core's (C, H, W); a flat vector is D planes of 1 x 1."""
+    if len(shape) == 1:
+        return shape[0], 1, 1
+    height, width, channels = shape
+    return channels, height, width
+
+
+def _padded(shape: Shape, window: Window) -> Shape:
+    top, bottom, left, right = window.padding
+    return shape[0] + top + bottom, shape[1] + left + right, shape[2]
+
+
+def _window_settings(window: Window | None) -> dict[str, Any]:
+    if window is None:
+        return {}
+    return {
+        "kernel": window.kernel,
+        "stride": window.stride,
+        "dilation": window.dilation,
+    }
+
+
+def _layer_settings(one: ResolvedLayer) -> dict[str, Any]:
+    layer = one.layer
+    if isinstance(layer, Conv2D):
+        return {"groups": layer.groups}
+    if isinstance(layer, LeakyReLU):
+        return {"value": layer.negative_slope}
+    if isinstance(layer, Tanh):
+        return {"value": 1.0, "scale": 1.0}
+    if isinstance(layer, ScaledTanh):
+        return {"value": 1.7159, "scale": 2 / 3}
+    if isinstance(layer, Dropout):
+        return {"value": layer.rate}
+    return {}

@@ -1,0 +1,81 @@
+"""A network's state as a model file holds it, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .arguments import spell
+from .errors import ModelFileError
+from .layers import layer_from_config
+from .preprocess import Preprocessing
+from .randomness import check_seed
+from .resolve import resolve
+from .stack import checked_classes
+from .weights import Floats, checked_weights
+
+
+def to_metadata(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all of a network's state but the weights, in what JSON knows."""
+    from .modelfile import VERSION
+
+    classes, known = state["classes"], state["preprocessing"]
+    return {
+        "format": "striate",
+        "version": VERSION,
+        "architecture": {
+            "input_shape": list(state["input_shape"]),
+            "layers": [layer.to_config() for layer in state["layers"]],
+            "seed": state["seed"],
+        },
+        "classes": None if classes is None else list(classes),
+        "preprocessing": None if known is None else known.to_config(),
+        "training": state["training"],
+    }
+
+
+def from_metadata(
+    name: str, weights: Mapping[str, Floats], metadata: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the state that a file's weights and metadata describe.
+
+    The file may say anything: nothing is allocated before the weights it truly holds
+    are those its architecture asks for. Raises ModelFileError naming the file.
+    """
+    architecture = metadata["architecture"]
+    classes, known = metadata["classes"], metadata["preprocessing"]
+    try:
+        layers = [layer_from_config(config) for config in architecture["layers"]]
+        resolved = resolve(layers, architecture["input_shape"])
+        shape = resolved[0].input_shape
+        preprocessing = None if known is None else Preprocessing.from_config(known)
+        if preprocessing is not None and preprocessing.input_shape != shape:
+            raise ValueError(
+                f"its preprocessing is for an input of {preprocessing.input_shape}, "
+                f"its layers for one of {shape}."
+            )
+        if classes is not None:
+            outputs = resolved[-1].output_shape
+            if len(outputs) != 1:
+                raise ValueError(
+                    f"it names classes, but its last layer puts out {spell(outputs)}."
+                )
+            classes = checked_classes(classes, outputs[0])
+        arrays = checked_weights(resolved, weights)
+        seed = check_seed(architecture.get("seed", 0))
+    except (TypeError, ValueError) as error:
+        raise ModelFileError(
+            f"{name} is no usable model: {error} Save it anew from the network."
+        ) from error
+    flat = [array.ravel() for array in arrays.values()]
+    return {
+        "layers": layers,
+        "input_shape": shape,
+        "seed": seed,
+        "flat": np.concatenate(flat) if flat else np.empty(0, np.float32),
+        "classes": classes,
+        "preprocessing": preprocessing,
+        "training": metadata["training"],
+    }

@@ -1,0 +1,250 @@
+"""Network: layers, their weights and all that is done with them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .arrays import as_array
+from .errors import UsageError
+from .evaluation import accuracy
+from .inputs import Images
+from .inspection import Inspection
+from .optimizers import Optimizer
+from .settings import Settings
+from .weights import Floats
+
+if TYPE_CHECKING:
+    from .prediction import FilePrediction, PathLike
+    from .run import History
+
+
+class Network(Inspection):
+    """A stack of layers with its weights: it trains, predicts and can be looked into.
+
+    Arguments:
+        layers: in the order they are applied; to classify, the last must give one
+            number (logit) for each class.
+        input_shape: (height, width, channels) of what enters the first layer.
+        seed: chooses the starting weights, 0 to 2**63 - 1.
+
+    Images are arrays N,H,W,C, or N,H,W for one channel. uint8 pixels are scaled and
+    normalised by `preprocessing`, which `fit` measures on its training images; until
+    then they are divided by 255. Images smaller than the input are centred in it.
+    Float arrays are taken as they are and must be of the input's shape.
+
+    Raises ShapeError where a layer does not fit what reaches it, and UsageError where
+    the weights would not fit into memory.
+    Source: LeCun, Bottou, Bengio and Haffner, 1998; the lecture's M7.
+
+    >>> from striate.layers import Conv2D, Dense, Flatten, ReLU
+    >>> network = Network([Conv2D(2, 3), ReLU(), Flatten(), Dense(4)], (8, 8, 1))
+    >>> network.predict_proba(np.zeros((5, 8, 8), np.uint8)).shape
+    (5, 4)
+    """
+
+    def fit(
+        self,
+        images: object,
+        labels: object,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        optimizer: Optimizer | None = None,
+        schedule: str = "one-cycle",
+        validation_data: tuple[object, object] | None = None,
+        sample_weight: ArrayLike | None = None,
+        callbacks: Iterable[object] = (),
+        seed: int = 0,
+        threads: int | None = None,
+        label_smoothing: float = 0.0,
+        clip_norm: float | None = None,
+        preprocessed: bool = False,
+    ) -> History:
+        """Train on images, N,H,W,C, and their labels, N integers or strings.
+
+        Arguments:
+            epochs: how often every image is seen; by default by their number
+                (`default_epochs`).
+            batch_size: images per step; the last step of an epoch takes what is left.
+                By default 128, or 32 where there are fewer than 10,000 images.
+            optimizer: SGD, Adam or AdamW; by default SGD with momentum, and a learning
+                rate that goes with the batch (`default_optimizer`).
+            schedule: "constant", "step", "cosine" or "one-cycle" (`learning_rates`).
+            validation_data: (images, labels) to be measured after every epoch.
+            sample_weight: N numbers; each step's loss is the weighted mean.
+            callbacks: objects with any of on_train_begin(network, info),
+                on_steps_end(progress) about ten times a second, on_epoch_end(epoch,
+                logs) with epochs counted from 1, and on_train_end(logs). One that sets
+                `network.stop_training = True` ends training after the steps under way.
+            seed: of order and dropout; the same seed gives the same weights, bit for
+                bit, on any number of threads.
+            threads: to compute with; all processors of the process by default.
+            label_smoothing: share of each label spread over all classes, 0 to below 1.
+            clip_norm: longest gradient, longer ones are scaled down to it.
+            preprocessed: the images are floats as `preprocessing` makes them.
+
+        Returns the history: lists with one entry an epoch for loss, accuracy (both
+        measured while training), learning_rate (of the last step), seconds and
+        images_per_second (training only), and with validation data val_loss and
+        val_accuracy. Ctrl-C raises KeyboardInterrupt after a whole step and leaves the
+        network usable. Raises TrainingError where loss or weights stop being finite,
+        BusyError where another thread uses the network, and ShapeError, DataError or
+        UsageError for arguments, all before anything has changed.
+        """
+        from .train import fit  # here and below: what predicting does not need
+
+        settings = Settings.for_images(
+            len(np.atleast_1d(as_array(images, "images"))),
+            epochs=epochs,
+            batch_size=batch_size,
+            optimizer=optimizer,
+            schedule=schedule,
+            seed=seed,
+            label_smoothing=label_smoothing,
+            clip_norm=clip_norm,
+        )
+        return fit(
+            self,
+            images,
+            labels,
+            settings,
+            validation_data=validation_data,
+            sample_weight=sample_weight,
+            callbacks=callbacks,
+            threads=threads,
+            preprocessed=preprocessed,
+        )
+
+    def logits(
+        self,
+        images: object,
+        *,
+        preprocessed: bool = False,
+        invert: bool = False,
+        threads: int | None = None,
+    ) -> Floats:
+        """Return the last layer's output for every image, N,K.
+
+        `preprocessed` says that float arrays already are as `preprocessing` makes them;
+        `invert` turns dark and bright pixels first. So with all methods below.
+        """
+        return self._answers(self._inputs(images, preprocessed, invert), threads)
+
+    def predict_proba(
+        self,
+        images: object,
+        *,
+        preprocessed: bool = False,
+        invert: bool = False,
+        threads: int | None = None,
+    ) -> Floats:
+        """Return the probability of every class for every image, N,K (softmax)."""
+        inputs = self._inputs(images, preprocessed, invert)
+        return self._answers(inputs, threads, probabilities=True)
+
+    def predict(
+        self,
+        images: object,
+        *,
+        preprocessed: bool = False,
+        invert: bool = False,
+        threads: int | None = None,
+    ) -> NDArray[Any]:
+        """Return the most probable class of every image, in the labels' vocabulary."""
+        logits = self.logits(
+            images, preprocessed=preprocessed, invert=invert, threads=threads
+        )
+        return self._names(logits.argmax(axis=1))
+
+    def predict_files(
+        self,
+        files: Iterable[PathLike],
+        invert: bool | Literal["auto"] = "auto",
+        threads: int | None = None,
+    ) -> list[FilePrediction]:
+        """Return label, probabilities and notes for image files of any size and kind.
+
+        Files are fitted as the training images were. `invert` turns dark and bright:
+        "auto" where the file's background is the opposite of the training images'.
+        Raises DataError naming the first file that cannot be read, UsageError where
+        the network was not trained on uint8 images.
+        """
+        from .prediction import file_predictions, read_files
+
+        if self._preprocessing is None or self._classes is None:
+            raise UsageError(
+                "this network was not trained on uint8 images and does not know how "
+                "files become its input; fit it first, or predict arrays."
+            )
+        records = []
+        for names, pixels, notes in read_files(files, self._preprocessing, invert):
+            rows = self.predict_proba(pixels, threads=threads)
+            records += file_predictions(names, notes, rows, self._classes)
+        return records
+
+    def score(
+        self,
+        images: object,
+        labels: object,
+        sample_weight: ArrayLike | None = None,
+        *,
+        preprocessed: bool = False,
+        threads: int | None = None,
+    ) -> float:
+        """Return the share of images whose most probable class is their label."""
+        examples = self._examples(images, labels, sample_weight, preprocessed)
+        return accuracy(self._answers(examples.images, threads), examples)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write weights, architecture, classes and preprocessing into one file.
+
+        A safetensors file, written whole or not at all. Raises ModelFileError where it
+        cannot be written, BusyError while another thread trains the network.
+        """
+        from .metadata import to_metadata
+        from .modelfile import save_model
+
+        with self.engine.usage.reading():
+            save_model(path, self.weights, to_metadata(self.__getstate__()))
+
+    def _answers(
+        self, inputs: Images, threads: int | None, probabilities: bool = False
+    ) -> Floats:
+        """The last layer's output, N,K, which must be one number for each class."""
+        shape = (inputs.count, self.outputs)
+        last = len(self.resolved) - 1
+        outputs = self.engine.forward(
+            inputs, [last], probabilities=probabilities, threads=threads
+        )
+        return outputs[0].reshape(shape)
+
+    def _names(self, indices: NDArray[np.intp]) -> NDArray[Any]:
+        if self._classes is None:
+            return indices.astype(np.int64)
+        return np.asarray(self._classes)[indices]
+
+
+def load(path: str | os.PathLike[str]) -> Network:
+    """Return the network that `Network.save` wrote, ready to predict or to train on.
+
+    Raises ModelFileError for whatever is not a whole model file, and for one whose
+    parts do not fit together.
+
+    >>> import tempfile
+    >>> from striate.layers import Dense, Flatten
+    >>> path = tempfile.mkdtemp() + "/model.safetensors"
+    >>> Network([Flatten(), Dense(2)], (4, 4, 1), seed=5).save(path)
+    >>> load(path)
+    Network([Flatten(), Dense(2)], (4, 4, 1), seed=5)
+    """
+    from .metadata import from_metadata
+    from .modelfile import load_model
+
+    weights, metadata = load_model(path)
+    network = Network.__new__(Network)
+    network.__setstate__(from_metadata(os.fspath(path), weights, metadata))
+    return network

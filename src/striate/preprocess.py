@@ -1,0 +1,269 @@
+"""What happens to pixels before the first layer; it travels inside every model file."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import DataError, ShapeError
+from .fitting import (
+    FITS,
+    POLARITIES,
+    Fit,
+    Polarity,
+    border_pixels,
+    fit_image,
+    flatten,
+    polarity_of_image,
+    polarity_of_set,
+)
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+MAX_SIDE = 1 << 16
+LARGEST = 1e12  # of mean and 1 / std, so that the pixel table stays finite
+SAMPLE = 1000  # images whose borders are looked at
+CHUNK = 1 << 22  # pixels that are counted at once, 8 bytes each
+MODES = {1: "L", 3: "RGB"}
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How uint8 images and image files become what a network takes.
+
+    Pixels become (pixel / 255 - mean) / std, channel by channel. Images smaller than
+    the network's input are centred in it; files are first fitted to `image_size`.
+
+    Arguments:
+        image_size: (height, width) of the training images, in pixels.
+        input_shape: (height, width, channels) of the network's input.
+        background: the pixel value, 0 to 255, of what surrounds a smaller image.
+        polarity: the background of the training images: "dark", "bright" or "mixed".
+        mean: of pixel / 255 over the training images, one a channel.
+        std: its standard deviation, likewise.
+        fit: how files of another size are fitted, "pad", "crop" or "stretch".
+
+    Raises ValueError for values that mean nothing.
+    Source: Y. LeCun, L. Bottou, Y. Bengio and P. Haffner 1998, section II.B: digits
+    centred in a larger field, inputs of mean 0 and variance 1.
+
+    >>> images = np.zeros((2, 28, 28, 1), np.uint8)
+    >>> images[:, 7:21, 7:21] = 255
+    >>> known = Preprocessing.measure(images, (32, 32, 1))
+    >>> known.offset, known.polarity, known.mean
+    ((2, 2), 'dark', (0.25,))
+    """
+
+    image_size: tuple[int, int]
+    input_shape: tuple[int, int, int]
+    background: int
+    polarity: Polarity
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    fit: Fit = "pad"
+
+    def __post_init__(self) -> None:
+        _require_integers("image_size", self.image_size, 2, 1, MAX_SIDE)
+        _require_integers("input_shape", self.input_shape, 3, 1, MAX_SIDE)
+        _require_integers("background", (self.background,), 1, 0, 255)
+        if self.fit not in FITS:
+            raise ValueError(f"fit must be one of {FITS} but is {self.fit!r}")
+        if self.polarity not in POLARITIES:
+            raise ValueError(
+                f"polarity must be one of {POLARITIES} but is {self.polarity!r}"
+            )
+        _require_numbers("mean", self.mean, self.channels, -LARGEST, LARGEST)
+        _require_numbers("std", self.std, self.channels, 1 / LARGEST, LARGEST)
+        _require_room(self.image_size, self.input_shape)
+
+    @property
+    def channels(self) -> int:
+        """The number of channels, of the images as of the network's input."""
+        return self.input_shape[2]
+
+    @property
+    def offset(self) -> tuple[int, int]:
+        """(top, left) pixels of background before an image centred in the input."""
+        (height, width), (rows, columns, _) = self.image_size, self.input_shape
+        return (rows - height) // 2, (columns - width) // 2
+
+    @classmethod
+    def measure(
+        cls, images: NDArray[np.uint8], input_shape: tuple[int, int, int]
+    ) -> Self:
+        """Take all settings from the training images.
+
+        Sums are exact integers, so that mean and std are the same on every machine.
+        The std of a channel that is constant is taken as 1.
+
+        Arguments:
+            images: uint8 pixels, shape (N, H, W, C), at least one image.
+            input_shape: (height, width, channels) of the network's input.
+
+        Raises ShapeError when the images don't fit into the input.
+        """
+        _, height, width, channels = images.shape
+        if channels != input_shape[2]:
+            raise ShapeError(
+                f"the network takes {input_shape[2]} channels but the training images "
+                f"have {channels}; give it input_shape=(..., ..., {channels})"
+            )
+        _require_room((height, width), input_shape)
+        mean, std = zip(
+            *(_moments(images[..., channel]) for channel in range(channels)),
+            strict=True,
+        )
+        sample = images[:: max(1, len(images) // SAMPLE)]
+        return cls(
+            image_size=(height, width),
+            input_shape=input_shape,
+            background=int(np.median(border_pixels(sample))),
+            polarity=polarity_of_set(sample),
+            mean=mean,
+            std=std,
+        )
+
+    def pixel_table(self) -> NDArray[np.float32]:
+        """What each pixel value becomes: float32, shape (C, 256)."""
+        pixels = np.arange(256) / 255
+        mean, std = np.array(self.mean), np.array(self.std)
+        table: NDArray[np.float64] = (pixels - mean[:, None]) / std[:, None]
+        return table.astype(np.float32)
+
+    def load_image(
+        self,
+        source: str | os.PathLike[str] | bytes | BinaryIO | Image,
+        invert: bool | Literal["auto"] = "auto",
+    ) -> tuple[NDArray[np.uint8], str | None]:
+        """Read an image file as the training images were: size, channels, polarity.
+
+        What is transparent gets the training images' background, or its opposite
+        where the drawing would vanish on it.
+
+        Arguments:
+            source: a path, the content of a file, an open binary file or a Pillow
+                image.
+            invert: True turns dark and bright, "auto" does so when the training
+                images have one background and the file has the other.
+
+        Returns uint8 pixels of shape (H, W, C), and a note for the user when the
+        file's background is not that of the training images.
+        Raises DataError, naming the file, when it can't be used.
+        """
+        from .imagefile import read_image, source_name
+
+        if invert not in ("auto", True, False):
+            raise ValueError(f"invert must be True, False or 'auto', not {invert!r}")
+        if self.channels not in MODES:
+            raise DataError(
+                f"{source_name(source)} has 1 or 3 channels, as all image files, but "
+                f"the network takes {self.channels}; give it arrays instead"
+            )
+        image = read_image(source)
+        if image.mode == "RGBA":
+            ground = self.background
+            if invert != "auto":
+                image = flatten(image, 255 - ground if invert else ground, False)
+            else:
+                image = flatten(image, ground, self.polarity != "mixed")
+        if image.mode != MODES[self.channels]:
+            image = image.convert(MODES[self.channels])
+        fitted = np.array(fit_image(image, self.image_size, self.fit))
+        return self._turn(fitted.reshape(*self.image_size, self.channels), invert)
+
+    def _turn(
+        self, pixels: NDArray[np.uint8], invert: bool | Literal["auto"]
+    ) -> tuple[NDArray[np.uint8], str | None]:
+        if invert not in ("auto", False):
+            return 255 - pixels, None
+        found = polarity_of_image(pixels)
+        if found == self.polarity or "mixed" in (found, self.polarity):
+            return pixels, None
+        note = f"its background is {found}, that of the training images {self.polarity}"
+        if invert == "auto":
+            return 255 - pixels, f"{note}: inverted"
+        return pixels, f"{note}: kept as it is"
+
+    def to_config(self) -> dict[str, Any]:
+        """The settings in what JSON knows; `from_config` reads them back."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+        }
+
+    @classmethod
+    def from_config(cls, config: object) -> Self:
+        """Settings from a model file, which may hold anything.
+
+        Raises ValueError, saying what is wrong with them.
+
+        >>> known = Preprocessing((8, 8), (8, 8, 1), 0, "dark", (0.5,), (0.25,))
+        >>> Preprocessing.from_config(known.to_config()) == known
+        True
+        """
+        names = [field.name for field in fields(cls)]
+        if not isinstance(config, dict) or sorted(config) != sorted(names):
+            raise ValueError(f"preprocessing must consist of {', '.join(names)}")
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in config.items()
+        }
+        return cls(**values)
+
+
+def _moments(pixels: NDArray[np.uint8]) -> tuple[float, float]:
+    """Mean and standard deviation of pixel / 255, rounded once from exact values."""
+    counts = np.zeros(256, np.int64)
+    step = max(1, CHUNK // math.prod(pixels.shape[1:]))
+    for start in range(0, len(pixels), step):
+        chunk = pixels[start : start + step].reshape(-1)
+        counts += np.bincount(chunk, minlength=256)
+    numbers = counts.tolist()
+    n = sum(numbers)
+    total = sum(value * count for value, count in enumerate(numbers))
+    squares = sum(value**2 * count for value, count in enumerate(numbers))
+    spread = n * squares - total**2  # n^2 times the variance
+    return total / (255 * n), math.sqrt(spread / (255 * n) ** 2) if spread else 1.0
+
+
+def _require_room(size: tuple[int, int], input_shape: tuple[int, int, int]) -> None:
+    (height, width), (rows, columns, _) = size, input_shape
+    if height > rows or width > columns:
+        raise ShapeError(
+            f"training images of {height}x{width} pixels don't fit into the network's "
+            f"input of {rows}x{columns}; make them smaller or the input larger"
+        )
+
+
+def _require_integers(
+    name: str, values: object, count: int, low: int, high: int
+) -> None:
+    if (
+        not isinstance(values, tuple)
+        or len(values) != count
+        or not all(type(value) is int and low <= value <= high for value in values)
+    ):
+        shown = values[0] if count == 1 and isinstance(values, tuple) else values
+        what = "an integer" if count == 1 else f"{count} integers"
+        raise ValueError(f"{name} must be {what} from {low} to {high} but is {shown!r}")
+
+
+def _require_numbers(
+    name: str, values: object, count: int, low: float, high: float
+) -> None:
+    if (
+        not isinstance(values, tuple)
+        or len(values) != count
+        or not all(type(value) in (int, float) for value in values)
+        or not all(low <= value <= high for value in values)
+    ):
+        raise ValueError(
+            f"{name} must be {count} numbers, one a channel, from {low:g} to {high:g} "
+            f"but is {values!r}"
+        )

@@ -1,0 +1,214 @@
+"""One training run: epochs, order, learning rates; the steps are the core's."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _core
+from .callbacks import Callbacks, Progress
+from .engine import Engine
+from .errors import TrainingError
+from .evaluation import Examples, evaluate
+from .lowering import update_rule
+from .machine import check_memory
+from .randomness import epoch_order
+from .schedules import learning_rates
+from .settings import Settings
+
+History = dict[str, list[float]]
+"""One list for each measure, with one entry an epoch."""
+
+_SECONDS_PER_CALL = 0.1  # of the core: ten reports a second are plenty
+_GROWTH = 4  # a call takes at most so many times the steps of the one before
+
+
+@dataclass
+class _Totals:
+    """The sums of one epoch so far; loss is weighted as the images are."""
+
+    images: int = 0
+    weight: float = 0.0
+    loss: float = 0.0
+    correct: int = 0
+    seconds: float = 0.0
+
+    @property
+    def images_per_second(self) -> float:
+        return self.images / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def mean_loss(self) -> float:
+        return self.loss / self.weight if self.weight > 0 else 0.0
+
+    @property
+    def accuracy(self) -> float:
+        return self.correct / self.images if self.images else 0.0
+
+
+class Run:
+    """One run of `fit` on prepared examples; `history` grows by one entry an epoch."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        examples: Examples,
+        validation: Examples | None,
+        settings: Settings,
+        threads: int,
+    ) -> None:
+        self.engine = engine
+        self.examples = examples
+        self.validation = validation
+        self.settings = settings
+        self.threads = threads
+        self.batch_size = min(settings.batch_size, examples.count)
+        self.steps = math.ceil(examples.count / self.batch_size)
+        self.history: History = {}
+        optimizer = settings.optimizer
+        check_memory(
+            engine.plan.bytes(self.batch_size, threads, True)
+            + 4 * engine.flat.size * (3 + optimizer.moments),
+            f"training with batch_size={self.batch_size} and threads={threads}",
+            "give a smaller batch_size or fewer threads",
+        )
+        self._rates = learning_rates(
+            settings.schedule, optimizer.learning_rate, self.steps, settings.epochs
+        )
+        self._rule = update_rule(optimizer)
+        self._state = _core.State(engine.flat.size, optimizer.moments)
+        self._good = engine.flat.copy()
+        self._steps_per_call = 1
+
+    def go(self, callbacks: Callbacks, stopped: Callable[[], bool]) -> None:
+        """Train until the last epoch, or until `stopped` says so after some steps.
+
+        Raises TrainingError where the loss or a weight is not finite; then the weights
+        are those of the last epoch's start from which a finite loss was computed.
+        """
+        logs: dict[str, float] = {}
+        for epoch in range(1, self.settings.epochs + 1):
+            totals = _Totals()
+            for progress in self._epoch(epoch, totals):
+                callbacks.on_steps_end(progress)
+                if stopped():
+                    break
+            logs = self._logs(epoch, totals)
+            for name, value in logs.items():
+                self.history.setdefault(name, []).append(value)
+            callbacks.on_epoch_end(epoch, logs)
+            if stopped():
+                break
+        callbacks.on_train_end(logs)
+
+    def _epoch(self, epoch: int, totals: _Totals) -> Iterator[Progress]:
+        """Train the steps of one epoch, yielding after each call of the core."""
+        order = epoch_order(self.examples.count, self.settings.seed, epoch)
+        weights = self._step_weights(order)
+        start = self.engine.flat.copy()
+        done = 0
+        while done < self.steps:
+            wanted = min(self._steps_per_call, self.steps - done)
+            began = time.perf_counter()
+            losses, correct, fault = self._train(epoch, order, done, wanted)
+            seconds = time.perf_counter() - began
+            if fault and len(losses) == 1:
+                raise self._failed(fault, epoch, done + 1)
+            self._good = start  # a finite loss was computed from it
+            if fault:
+                raise self._failed(fault, epoch, done + len(losses))
+            step_weights = weights[done : done + wanted]
+            done += wanted
+            seen = min(done * self.batch_size, self.examples.count)
+            # One by one, so that the sums do not depend on how many a call took.
+            for loss, weight in zip(losses.tolist(), step_weights, strict=True):
+                totals.loss += loss * float(weight)
+                totals.weight += float(weight)
+            totals.correct += int(correct.sum())
+            totals.images = seen
+            totals.seconds += seconds
+            self._adapt(wanted, seconds)
+            yield self._progress(epoch, done, totals)
+        if not np.isfinite(self.engine.flat).all():
+            raise self._failed("a weight", epoch, self.steps)
+
+    def _train(
+        self, epoch: int, order: NDArray[np.int64], first: int, count: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64], str]:
+        settings, examples = self.settings, self.examples
+        start = (epoch - 1) * self.steps + first
+        losses, correct, fault = self.engine.plan.train(
+            self.engine.flat,
+            self._state,
+            self._rule,
+            examples.images.source,
+            examples.labels,
+            examples.weights,
+            order,
+            batch_size=self.batch_size,
+            first_step=first,
+            learning_rates=self._rates[start : start + count],
+            label_smoothing=settings.label_smoothing,
+            clip_norm=settings.clip_norm or 0.0,
+            seed=settings.seed,
+            epoch=epoch,
+            threads=self.threads,
+        )
+        return losses, correct, f"the {fault}" if fault else ""
+
+    def _step_weights(self, order: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What each step's mean loss counts for in the epoch's: its images' weights."""
+        starts = np.arange(0, self.examples.count, self.batch_size)
+        if self.examples.weights is None:
+            sizes = np.full(self.steps, self.batch_size, np.float64)
+            sizes[-1] = self.examples.count - starts[-1]
+            return sizes
+        weights = self.examples.weights[order].astype(np.float64)
+        return np.add.reduceat(weights, starts)
+
+    def _adapt(self, steps: int, seconds: float) -> None:
+        """Choose how many steps the next call takes; the results don't depend on it."""
+        fitting = round(steps * _SECONDS_PER_CALL / max(seconds, 1e-6))
+        self._steps_per_call = max(1, min(fitting, _GROWTH * steps))
+
+    def _progress(self, epoch: int, done: int, totals: _Totals) -> Progress:
+        settings = self.settings
+        seen = sum(self.history.get("seconds", [])) + totals.seconds
+        steps = (epoch - 1) * self.steps + done
+        return Progress(
+            epoch=epoch,
+            epochs=settings.epochs,
+            step=done,
+            steps=self.steps,
+            loss=totals.mean_loss,
+            accuracy=totals.accuracy,
+            images_per_second=totals.images_per_second,
+            seconds_left=seen / steps * (self.steps * settings.epochs - steps),
+        )
+
+    def _logs(self, epoch: int, totals: _Totals) -> dict[str, float]:
+        logs = {"loss": totals.mean_loss, "accuracy": totals.accuracy}
+        if self.validation is not None:
+            loss, accuracy = evaluate(self.engine, self.validation, self.threads)
+            logs |= {"val_loss": loss, "val_accuracy": accuracy}
+        return logs | {
+            "learning_rate": float(self._rates[epoch * self.steps - 1]),
+            "seconds": totals.seconds,
+            "images_per_second": totals.images_per_second,
+        }
+
+    def _failed(self, what: str, epoch: int, step: int) -> TrainingError:
+        """Put the last good weights back and say what happened."""
+        self.engine.flat[:] = self._good
+        rate = self._rates[(epoch - 1) * self.steps + step - 1]
+        return TrainingError(
+            f"{what} is not finite any more in epoch {epoch} of "
+            f"{self.settings.epochs}, step {step} of {self.steps}, at learning rate "
+            f"{rate:.3g}; lower learning_rate, for instance to a tenth, or limit the "
+            "gradient with clip_norm=1.0. The last good weights are kept."
+        )

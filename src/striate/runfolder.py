@@ -1,0 +1,95 @@
+"""The run folder: what is needed to understand a training run later, and repeat it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import _core
+from .errors import DataError, UsageError
+from .files import replace_file
+
+
+class RunFolder:
+    """A folder with settings.json, history.csv and result.json beside the model.
+
+    Given to `fit` as a callback it writes history.csv after every epoch, so that a run
+    that ends early leaves its history too. Raises UsageError where the folder holds a
+    run already, DataError where it cannot be written.
+
+    >>> import tempfile
+    >>> run = RunFolder(Path(tempfile.mkdtemp()) / "first")
+    >>> run.on_epoch_end(1, {"loss": 0.5, "accuracy": 0.75})
+    >>> (run.path / "history.csv").read_text().split()
+    ['epoch,loss,accuracy', '1,0.5,0.75']
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._rows: list[dict[str, float]] = []
+        if any((self.path / name).exists() for name in ("history.csv", "result.json")):
+            raise UsageError(
+                f"{self.path} holds a run already; name another folder, or remove it."
+            )
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
+        """Write history.csv anew, one row an epoch."""
+        self._rows.append({"epoch": epoch, **logs})
+        table = io.StringIO(newline="")
+        names = list(dict.fromkeys(name for row in self._rows for name in row))
+        writer = csv.DictWriter(table, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self._rows)
+        self._write("history.csv", table.getvalue())
+
+    def write_settings(self, settings: Mapping[str, Any]) -> None:
+        """Write settings.json: everything that decides how the run comes out."""
+        self._write_json("settings.json", {**settings, "versions": versions()})
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        """Write result.json: what `striate train --json` prints."""
+        self._write_json("result.json", result)
+
+    def _write_json(self, name: str, values: Mapping[str, Any]) -> None:
+        self._write(name, json.dumps(values, indent=2) + "\n")
+
+    def _write(self, name: str, text: str) -> None:
+        try:
+            replace_file(self.path / name, text.encode())
+        except OSError as error:
+            raise _unwritable(self.path / name, error) from error
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Striate and of what it computes with.
+
+    >>> sorted(versions())
+    ['numpy', 'pillow', 'python', 'striate']
+    """
+    import PIL
+
+    return {
+        "striate": _core.version,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "pillow": PIL.__version__,
+    }
+
+
+def _unwritable(path: Path, error: OSError) -> DataError:
+    return DataError(
+        f"The run folder cannot be written: {path}: {error.strerror or error}; name a "
+        f"folder that may be written and has room."
+    )

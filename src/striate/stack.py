@@ -1,0 +1,189 @@
+"""What a network is: layers in their places, weights, and what it knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .arguments import spell
+from .engine import Engine
+from .errors import DataError, ShapeError
+from .initialization import initial_weights
+from .inputs import InputRule
+from .labels import Classes
+from .machine import check_memory
+from .preprocess import Preprocessing
+from .randomness import check_seed
+from .resolve import Layer, ResolvedLayer, resolve
+from .weights import Floats, checked_weights
+
+if TYPE_CHECKING:
+    from .table import Summary
+
+
+class Stack:
+    """The base of Network: a stack of layers with its weights and its record."""
+
+    def __init__(
+        self, layers: Iterable[Layer], input_shape: Sequence[int], seed: int = 0
+    ) -> None:
+        resolved = resolve(layers, input_shape)
+        seed = check_seed(seed)
+        parameters = sum(one.parameters for one in resolved)
+        check_memory(
+            4 * parameters,
+            f"a network of {parameters:,} parameters",
+            "use fewer filters or units, or pool before Flatten()",
+        )
+        self._set_up(resolved, seed, initial_weights(resolved, seed))
+
+    def _set_up(
+        self, resolved: Sequence[ResolvedLayer], seed: int, flat: Floats
+    ) -> None:
+        self.seed = seed
+        self.engine = Engine(resolved, flat)
+        """What computes; for Striate's own modules."""
+        self.training: dict[str, Any] = {}
+        """The record of the last training run: versions, seed, settings, data hash."""
+        self.stop_training = False
+        """Set by a callback to end `fit` after the steps under way."""
+        self._classes: Classes | None = None
+        self._preprocessing: Preprocessing | None = None
+
+    @property
+    def resolved(self) -> tuple[ResolvedLayer, ...]:
+        """The layers in their places: names, shapes, weights and cost."""
+        return self.engine.resolved
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers as they were given."""
+        return tuple(one.layer for one in self.resolved)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of what enters the first layer."""
+        height, width, channels = self.resolved[0].input_shape
+        return height, width, channels
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the network learns."""
+        return self.engine.flat.size
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers the network ends in, one a class; else ShapeError."""
+        last = self.resolved[-1]
+        if len(last.output_shape) != 1:
+            raise ShapeError(
+                f"classes need a network that ends in one number for each, but "
+                f"{last.name} puts out {spell(last.output_shape)}; end it with "
+                "Flatten() and Dense(classes)."
+            )
+        return last.output_shape[0]
+
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        """How pixels become the input; None before `fit` has seen uint8 images."""
+        return self._preprocessing
+
+    @property
+    def input_rule(self) -> InputRule:
+        """What the network knows about the images it takes."""
+        floats = self.training.get("input") == "floats"
+        return InputRule(self.input_shape, self._preprocessing, floats)
+
+    @property
+    def classes(self) -> Classes | None:
+        """What labels and answers are made of, in the order of the logits.
+
+        None before `fit` has seen labels; may be set to names of the same number.
+        """
+        return self._classes
+
+    @classes.setter
+    def classes(self, names: Sequence[str] | Sequence[int]) -> None:
+        self._classes = checked_classes(names, self.outputs)
+
+    def learned(self, preprocessing: Preprocessing | None, classes: Classes) -> None:
+        """Take over what training images and labels told; called by `fit`."""
+        self._preprocessing = preprocessing
+        self._classes = classes
+
+    @property
+    def weights(self) -> Mapping[str, Floats]:
+        """All weights by name, in the network's order; views that cannot be written.
+
+        conv1.weight is (filters, channels / groups, height, width), dense1.weight
+        (units, inputs), a bias (filters,) or (units,): as in PyTorch and ONNX. The views
+        show what training does to them; copy what shall stay.
+        """
+        return self.engine.named(self.engine.flat)
+
+    def set_weights(self, weights: Mapping[str, ArrayLike]) -> None:
+        """Replace all weights by arrays of the same names and shapes.
+
+        Raises ShapeError for missing or unknown names and for wrong shapes, TypeError
+        or ValueError for what is not finite real numbers, BusyError in training;
+        the network then stays as it was.
+        """
+        arrays = checked_weights(self.resolved, weights)
+        with self.engine.usage.changing("set_weights"):
+            if arrays:
+                flat = [array.ravel() for array in arrays.values()]
+                self.engine.flat[:] = np.concatenate(flat)
+
+    def summary(self) -> Summary:
+        """Return a table of layers, shapes, parameters, cost and receptive fields."""
+        from .table import Summary
+
+        return Summary.of(self.resolved)
+
+    def __getstate__(self) -> dict[str, Any]:
+        with self.engine.usage.reading():
+            return {
+                "layers": self.layers,
+                "input_shape": self.input_shape,
+                "seed": self.seed,
+                "flat": self.engine.flat.copy(),
+                "classes": self._classes,
+                "preprocessing": self._preprocessing,
+                "training": self.training,
+            }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        resolved = resolve(state["layers"], state["input_shape"])
+        self._set_up(resolved, check_seed(state["seed"]), np.array(state["flat"]))
+        self._preprocessing = state["preprocessing"]
+        self.training = state["training"]
+        if state["classes"] is not None:
+            self.classes = state["classes"]
+
+    def __repr__(self) -> str:
+        """Return the constructor call a user would write."""
+        layers = ", ".join(map(repr, self.layers))
+        return f"Network([{layers}], {self.input_shape}, seed={self.seed})"
+
+    def _repr_html_(self) -> str:
+        return self.summary()._repr_html_()
+
+
+def checked_classes(names: Sequence[str] | Sequence[int], outputs: int) -> Classes:
+    """Return the names of classes as a tuple, or say what is wrong with them."""
+    given = tuple(names)
+    kinds = {type(name) for name in given}
+    if kinds not in ({str}, {int}) or len(set(given)) != len(given):
+        raise DataError(
+            "classes must be different strings or different integers, but are "
+            f"{given!r:.200}."
+        )
+    if len(given) != outputs:
+        raise DataError(
+            f"classes must be {outputs} names, one for each output of the network, but "
+            f"are {len(given)}."
+        )
+    return given  # type: ignore[return-value]

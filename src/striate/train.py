@@ -1,0 +1,167 @@
+"""fit: from images, labels and settings to a trained network and its record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from . import _core
+from .callbacks import Callbacks, TrainingPlan
+from .errors import BusyError, TrainingError, UsageError
+from .evaluation import Examples
+from .inputs import InputRule, prepare, sample_weights
+from .labels import Classes, as_labels
+from .machine import thread_count
+from .preprocess import Preprocessing
+from .run import History, Run
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from .network import Network
+
+
+def fit(
+    network: Network,
+    images: object,
+    labels: object,
+    settings: Settings,
+    *,
+    validation_data: tuple[object, object] | None = None,
+    sample_weight: ArrayLike | None = None,
+    callbacks: Iterable[object] = (),
+    threads: int | None = None,
+    preprocessed: bool = False,
+) -> History:
+    """Train a network; `Network.fit` says what the arguments mean.
+
+    Everything is checked before the network changes. However the run ends, the network
+    is left usable and `network.training` tells what happened.
+    """
+    hooks = Callbacks(callbacks)
+    team = thread_count(threads)
+    engine = network.engine
+    if engine.usage.own_training:
+        raise BusyError(
+            "fit cannot be called from a callback of fit; let it end first."
+        )
+    with engine.usage.changing("fit"):
+        outputs = network.outputs
+        rule = _learned_rule(network, images, preprocessed)
+        inputs = prepare(images, rule, preprocessed=preprocessed)
+        indices, classes = as_labels(
+            labels, inputs.count, network.classes, outputs=outputs
+        )
+        examples = Examples(
+            inputs, indices, sample_weights(sample_weight, inputs.count)
+        )
+        validation = _validation(validation_data, rule, classes, preprocessed)
+        run = Run(engine, examples, validation, settings, team)
+        record = _Record(network, run, images=inputs.array, labels=labels)
+        network.stop_training = False
+        network.learned(rule.preprocessing, classes)
+        info = TrainingPlan(
+            images=examples.count,
+            validation_images=validation.count if validation else 0,
+            epochs=settings.epochs,
+            batch_size=run.batch_size,
+            steps_per_epoch=run.steps,
+            threads=team,
+            isa=engine.plan.isa,
+        )
+        try:
+            record.write("begun")
+            hooks.on_train_begin(network, info)
+            run.go(hooks, lambda: network.stop_training)
+        except KeyboardInterrupt:
+            record.write("interrupted")
+            raise
+        except TrainingError:
+            record.write("not finite")
+            raise
+        except BaseException:
+            record.write("failed")
+            raise
+        record.write("stopped" if network.stop_training else "completed")
+    return run.history
+
+
+def _learned_rule(network: Network, images: object, preprocessed: bool) -> InputRule:
+    """What the network will know about images once it has seen these."""
+    if network.parameters == 0:
+        raise UsageError(
+            "this network has no weights to train; add a Conv2D or a Dense layer."
+        )
+    known = network.input_rule
+    if known.preprocessing is not None:
+        return known
+    shape = known.input_shape
+    fresh = InputRule(shape, None, floats=False)
+    array = prepare(images, fresh, preprocessed=preprocessed).array
+    if array.dtype != np.uint8:
+        return InputRule(shape, None, floats=True)
+    pixels = array.astype(np.uint8, copy=False)
+    return InputRule(shape, Preprocessing.measure(pixels, shape), floats=False)
+
+
+def _validation(
+    data: tuple[object, object] | None,
+    rule: InputRule,
+    classes: Classes,
+    preprocessed: bool,
+) -> Examples | None:
+    if data is None:
+        return None
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise UsageError(
+            "validation_data must be a pair (images, labels), not "
+            f"{type(data).__name__}."
+        )
+    images = prepare(data[0], rule, preprocessed=preprocessed, what="validation images")
+    indices, _ = as_labels(
+        data[1], images.count, classes, outputs=len(classes), what="validation labels"
+    )
+    return Examples(images, indices)
+
+
+class _Record:
+    """Keeps `network.training`: what anyone needs to repeat the run.
+
+    No times and no number of threads: the same seed gives the same model file.
+    """
+
+    def __init__(
+        self, network: Network, run: Run, *, images: Any, labels: object
+    ) -> None:
+        from .data import data_hash
+
+        self._network = network
+        self._run = run
+        before = network.training
+        earlier = before.get("earlier_epochs", 0) + before.get("epochs", 0)
+        self._fixed = {
+            "versions": {"striate": _core.version, "numpy": np.__version__},
+            "isa": network.engine.plan.isa,
+            "seed": run.settings.seed,
+            "settings": run.settings.to_config(),
+            "images": len(images),
+            "input": "pixels" if images.dtype == np.uint8 else "floats",
+            "data_sha256": data_hash(images, np.asarray(labels)),
+            "earlier_epochs": earlier,
+        }
+
+    def write(self, ending: str) -> None:
+        """Set the record to what has happened so far."""
+        history = {
+            name: list(values)
+            for name, values in self._run.history.items()
+            if name not in ("seconds", "images_per_second")
+        }
+        self._network.training = {
+            **self._fixed,
+            "epochs": len(history.get("loss", [])),
+            "ending": ending,
+            "history": history,
+        }

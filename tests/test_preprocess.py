@@ -1,0 +1,518 @@
+"""What happens to pixels and image files before the first layer."""
+
+import io
+import json
+import math
+import tracemalloc
+import warnings
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from PIL import Image, ImageDraw
+
+from striate.data import load_data
+from striate.errors import DataError, ShapeError
+from striate.preprocess import Preprocessing
+
+DIGITS = Preprocessing((28, 28), (32, 32, 1), 0, "dark", (0.13,), (0.31,))
+INK = replace(DIGITS, background=255, polarity="bright")
+PHOTOS = Preprocessing((8, 8), (8, 8, 3), 70, "mixed", (0.5,) * 3, (0.25,) * 3)
+
+
+def encoded(image, kind="PNG", **options):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def drawing(size, paper, ink, mode="L"):
+    """A bar, upright, in the middle of a sheet."""
+    width, height = size
+    image = Image.new(mode, size, paper)
+    box = (width * 0.4, height * 0.2, width * 0.6, height * 0.8)
+    ImageDraw.Draw(image).rectangle(box, fill=ink)
+    return image
+
+
+# --- what is measured on the training images
+
+
+@given(
+    npst.arrays(
+        np.uint8,
+        st.tuples(*map(st.integers, (1,) * 4, (9, 6, 6, 3))),
+        fill=st.nothing(),
+    )
+)
+def test_mean_and_std_are_exact(images):
+    known = Preprocessing.measure(images, (8, 8, images.shape[3]))
+    for channel in range(images.shape[3]):
+        values = [Fraction(v, 255) for v in images[..., channel].ravel().tolist()]
+        mean = sum(values) / len(values)
+        variance = sum((value - mean) ** 2 for value in values) / len(values)
+        assert known.mean[channel] == float(mean)
+        assert known.std[channel] == (math.sqrt(variance) if variance else 1.0)
+
+
+def test_counting_in_pieces_changes_nothing(monkeypatch):
+    images = np.random.default_rng(0).integers(0, 256, (50, 9, 7, 3), np.uint8)
+    whole = Preprocessing.measure(images, (9, 7, 3))
+    monkeypatch.setattr("striate.preprocess.CHUNK", 100)
+    assert Preprocessing.measure(images, (9, 7, 3)) == whole
+    assert Preprocessing.measure(images[::-1], (9, 7, 3)).mean == whole.mean
+
+
+def test_measuring_needs_no_copy_of_the_images():
+    images = np.zeros((60_000, 28, 28, 1), np.uint8)
+    tracemalloc.start()
+    Preprocessing.measure(images, (32, 32, 1))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < images.nbytes
+
+
+def test_a_constant_channel_is_not_divided_by_nothing():
+    known = Preprocessing.measure(np.full((3, 4, 4, 1), 51, np.uint8), (4, 4, 1))
+    assert (known.mean, known.std) == ((0.2,), (1.0,))
+    assert known.pixel_table()[0, 51] == 0
+
+
+def test_the_numbers_of_mnist(real_data, monkeypatch):
+    monkeypatch.setenv("STRIATE_DATA", str(real_data("mnist")))
+    known = Preprocessing.measure(load_data("mnist")[0].images, (32, 32, 1))
+    assert round(known.mean[0], 4) == 0.1307
+    assert round(known.std[0], 4) == 0.3081
+    assert (known.polarity, known.background, known.offset) == ("dark", 0, (2, 2))
+
+
+def test_photographs_have_no_polarity(real_data):
+    for folder, pattern in ("orl-faces", "s*/*.pgm"), ("gtsrb-small", "*/*.png"):
+        files = sorted(real_data(folder).glob(pattern))[::4]
+        images = [Image.open(file).convert("L").resize((24, 24)) for file in files]
+        stack = np.stack([np.asarray(image) for image in images])[..., None]
+        assert Preprocessing.measure(stack, (24, 24, 1)).polarity == "mixed"
+
+
+def test_the_polarity_of_drawings():
+    train, _ = load_data("digits")
+    known = Preprocessing.measure(train.images, (32, 32, 1))
+    assert (known.polarity, known.background) == ("dark", 0)
+    turned = Preprocessing.measure(255 - train.images, (32, 32, 1))
+    assert (turned.polarity, turned.background) == ("bright", 255)
+    half = train.images.copy()
+    half[::2] = 255 - half[::2]
+    assert Preprocessing.measure(half, (32, 32, 1)).polarity == "mixed"
+    few = train.images.copy()
+    few[::20] = 255 - few[::20]
+    assert Preprocessing.measure(few, (32, 32, 1)).polarity == "dark"
+
+
+def test_images_must_fit_into_the_input():
+    images = np.zeros((2, 33, 28, 1), np.uint8)
+    with pytest.raises(ShapeError, match=r"33x28 pixels don't fit .* input of 32x32"):
+        Preprocessing.measure(images, (32, 32, 1))
+    with pytest.raises(
+        ShapeError, match="takes 3 channels but the training images hav"
+    ):
+        Preprocessing.measure(images, (40, 40, 3))
+
+
+def test_an_odd_remainder_goes_to_the_bottom_and_the_right():
+    assert replace(DIGITS, image_size=(27, 30)).offset == (2, 1)
+    assert replace(DIGITS, image_size=(32, 32)).offset == (0, 0)
+
+
+def test_the_pixel_table_is_rounded_once():
+    table = PHOTOS.pixel_table()
+    assert (table.shape, table.dtype) == ((3, 256), np.float32)
+    expected = [np.float32((value / 255 - 0.5) / 0.25) for value in range(256)]
+    assert table[1].tolist() == expected
+
+
+# --- the record in the model file
+
+
+@pytest.mark.parametrize("known", [DIGITS, INK, PHOTOS, replace(PHOTOS, fit="crop")])
+def test_settings_survive_the_model_file(known):
+    text = json.dumps(known.to_config())
+    assert Preprocessing.from_config(json.loads(text)) == known
+
+
+HOSTILE = [
+    ("image_size", [28], "2 integers"),
+    ("image_size", [28.0, 28], "2 integers"),
+    ("image_size", [0, 28], "from 1 to 65536"),
+    ("image_size", [28, True], "2 integers"),
+    ("image_size", [40, 28], "don't fit"),
+    ("image_size", "28", "2 integers"),
+    ("input_shape", [32, 32], "3 integers"),
+    ("input_shape", [10**30, 32, 1], "from 1 to 65536"),
+    ("background", 256, "an integer from 0 to 255 but is 256"),
+    ("background", None, "but is None"),
+    ("polarity", "grey", "one of"),
+    ("polarity", [], "one of"),
+    ("fit", "squeeze", "'squeeze'"),
+    ("mean", [0.1, 0.2], "1 numbers, one a channel"),
+    ("mean", ["0.1"], "1 numbers"),
+    ("mean", [math.nan], "1 numbers"),
+    ("mean", [10**400], "1 numbers"),
+    ("std", [math.inf], "1 numbers"),
+    ("std", [0.0], "1 numbers"),
+    ("std", [1e-300], "1 numbers"),
+    ("std", {"0": 1}, "1 numbers"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "message"), HOSTILE)
+def test_hostile_settings_are_refused_in_words(name, value, message):
+    with pytest.raises(ValueError, match=message):
+        Preprocessing.from_config({**DIGITS.to_config(), name: value})
+
+
+@pytest.mark.parametrize("config", [None, [], "x", {}, {"image_size": [1, 1]}])
+def test_settings_that_lack_something_are_refused(config):
+    with pytest.raises(ValueError, match="must consist of image_size, input_shape"):
+        Preprocessing.from_config(config)
+    with pytest.raises(ValueError, match="must consist of"):
+        Preprocessing.from_config({**DIGITS.to_config(), "more": 1})
+
+
+# --- files of the right kind
+
+
+def test_a_file_of_the_training_images_size_stays_as_it_is(tmp_path):
+    pixels = load_data("digits")[1].images
+    for index in range(0, 40, 7):
+        path = tmp_path / f"{index}.png"
+        Image.fromarray(pixels[index, ..., 0]).save(path)
+        read, note = DIGITS.load_image(path)
+        np.testing.assert_array_equal(read, pixels[index])
+        assert note is None
+
+
+def test_every_way_to_give_a_file(tmp_path):
+    image = drawing((28, 28), 0, 255)
+    path = tmp_path / "a.png"
+    image.save(path)
+    ways = [path, str(path), path.read_bytes(), io.BytesIO(path.read_bytes()), image]
+    with path.open("rb") as file:
+        for way in (*ways, file):
+            read, _ = DIGITS.load_image(way)
+            np.testing.assert_array_equal(read[..., 0], np.asarray(image))
+    with pytest.raises(TypeError, match="not as ndarray"):
+        DIGITS.load_image(np.zeros((28, 28)))
+
+
+def gradient(mode, size=(28, 28)):
+    """Grey values from 0 to 255 as an image of any mode."""
+    grey = np.linspace(0, 255, size[0] * size[1]).reshape(size[1], size[0])
+    image = Image.fromarray(grey.astype(np.uint8))
+    return image, image.convert(mode)
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "tolerance"),
+    [
+        ("L", "PNG", 0),
+        ("L", "BMP", 0),
+        ("L", "TIFF", 0),
+        ("RGB", "PNG", 0),
+        ("RGBA", "PNG", 0),
+        ("LA", "PNG", 0),
+        ("P", "PNG", 0),
+        ("P", "GIF", 0),
+        ("RGB", "WEBP", 3),
+        ("RGB", "JPEG", 3),
+        ("CMYK", "JPEG", 3),
+        ("CMYK", "TIFF", 1),
+        ("YCbCr", "TIFF", 2),
+        ("LAB", "TIFF", 3),
+    ],
+)
+def test_modes_and_formats(mode, kind, tolerance):
+    grey, image = gradient(mode)
+    lossless = {"lossless": True} if kind == "WEBP" else {}
+    read, note = DIGITS.load_image(encoded(image, kind, **lossless), invert=False)
+    assert note is None
+    difference = read[..., 0].astype(int) - np.asarray(grey)
+    assert np.abs(difference).max() <= tolerance
+    colour = replace(DIGITS, input_shape=(32, 32, 3), mean=(0.1,) * 3, std=(0.3,) * 3)
+    read, _ = colour.load_image(encoded(image, kind, **lossless), invert=False)
+    assert read.shape == (28, 28, 3)
+    assert np.abs(read.astype(int) - np.asarray(grey)[..., None]).max() <= tolerance
+
+
+def test_one_bit_images_become_black_and_white():
+    image = drawing((28, 28), 0, 1, "1")
+    assert set(np.unique(DIGITS.load_image(encoded(image))[0])) == {0, 255}
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM"])
+def test_sixteen_bits_are_scaled_and_not_cut_off(kind):
+    wide = np.linspace(0, 65535, 784).reshape(28, 28).astype(np.uint16)
+    read, _ = DIGITS.load_image(encoded(Image.fromarray(wide), kind), invert=False)
+    np.testing.assert_array_equal(read[..., 0], np.rint(wide / 257))
+    dark = (wide // 257).astype(np.uint16)  # all of it nearly black
+    read, _ = DIGITS.load_image(encoded(Image.fromarray(dark), kind), invert=False)
+    assert read.max() == 1
+
+
+def test_thirty_two_bits_of_a_known_range():
+    steps = np.linspace(0, 255, 784).reshape(28, 28)
+    whole = np.rint(steps)
+    for values in (
+        whole.astype(np.int32),
+        (whole * 257).astype(np.int32),
+        (steps / 255).astype(np.float32),
+        steps.astype(np.float32),
+        (whole * 257).astype(np.float32),
+    ):
+        content = encoded(Image.fromarray(values), "TIFF")
+        np.testing.assert_array_equal(
+            DIGITS.load_image(content, invert=False)[0][..., 0], whole
+        )
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.full((4, 4), -1, np.int32), "values from -1 to -1"),
+        (np.full((4, 4), 1 << 20, np.int32), r"scale them to 0 \.\.\. 255"),
+        (np.full((4, 4), np.nan, np.float32), "NaN or infinite"),
+        (np.full((4, 4), np.inf, np.float32), "NaN or infinite"),
+    ],
+)
+def test_thirty_two_bits_of_another_range_are_refused(tmp_path, values, message):
+    path = tmp_path / "deep.tif"
+    Image.fromarray(values).save(path)
+    with pytest.raises(DataError, match=f"{path} has pixel.*{message}"):
+        DIGITS.load_image(path)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_honoured(orientation):
+    upright = np.zeros((28, 28), np.uint8)
+    upright[4:10, 3:24] = 255
+    upright[4:22, 3:8] = 128
+    undo = {
+        1: lambda a: a,
+        2: lambda a: a[:, ::-1],
+        3: lambda a: a[::-1, ::-1],
+        4: lambda a: a[::-1],
+        5: lambda a: a.T,
+        6: lambda a: np.rot90(a),
+        7: lambda a: a[::-1, ::-1].T,
+        8: lambda a: np.rot90(a, -1),
+    }
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = Image.fromarray(np.ascontiguousarray(undo[orientation](upright)))
+    read, _ = DIGITS.load_image(encoded(stored, exif=exif))
+    np.testing.assert_array_equal(read[..., 0], upright)
+
+
+def test_an_animation_gives_its_first_frame():
+    frames = [Image.new("L", (28, 28), level) for level in (40, 90, 200)]
+    content = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert np.unique(DIGITS.load_image(content)[0]) == 40
+
+
+def test_networks_that_no_image_file_suits():
+    five = replace(DIGITS, input_shape=(32, 32, 5), mean=(0.0,) * 5, std=(1.0,) * 5)
+    with pytest.raises(DataError, match="the network takes 5; give it arrays instead"):
+        five.load_image(encoded(drawing((28, 28), 0, 255)))
+
+
+# --- another size
+
+
+def test_pad_keeps_the_aspect_and_goes_on_with_the_border():
+    wide = drawing((280, 140), 30, 250)
+    read, _ = DIGITS.load_image(encoded(wide))
+    assert read.shape == (28, 28, 1)
+    assert (read[:7] == 30).all()
+    assert (read[21:] == 30).all()
+    column = read[8:20, 13, 0]
+    assert column.max() == 250
+    # the bar is 57 x 85 pixels, so 5.7 x 8.5 of the new ones
+    ink = (read.astype(float) - 30).sum() / 220
+    assert ink == pytest.approx(5.7 * 8.5, rel=0.02)
+
+
+def test_a_drawn_digit_comes_out_like_a_training_image():
+    sheet = drawing((150, 200), 0, 255)
+    read, note = DIGITS.load_image(encoded(sheet))
+    assert note is None
+    rows, columns = np.nonzero(read[..., 0] > 128)
+    assert (rows.min(), rows.max()) == (6, 22)
+    assert columns.max() - columns.min() + 1 in (4, 5)  # 30 of 150 pixels are 4.2
+    assert columns.min() + columns.max() in (26, 27, 28)
+    assert (read[:, :3] == 0).all()
+
+
+def test_fine_strokes_are_averaged_and_not_dropped():
+    stripes = np.zeros((560, 560), np.uint8)
+    stripes[:, ::2] = 255
+    read, _ = DIGITS.load_image(encoded(Image.fromarray(stripes)), invert=False)
+    assert np.abs(read[2:-2, 2:-2].astype(int) - 128).max() <= 2
+
+
+def test_crop_and_stretch():
+    wide = Image.fromarray(np.repeat([[10, 100, 200, 250]], 8, 0).astype(np.uint8))
+    wide = wide.resize((64, 32), Image.Resampling.NEAREST)
+    grey = replace(PHOTOS, input_shape=(8, 8, 1), mean=(0.5,), std=(0.25,))
+    cropped = replace(grey, fit="crop").load_image(wide)[0]
+    np.testing.assert_allclose(cropped[:, 0], 100, atol=6)  # of the middle half
+    np.testing.assert_allclose(cropped[:, 7], 200, atol=6)
+    stretched = replace(grey, fit="stretch").load_image(wide)[0]
+    assert stretched[0, 0, 0] == 10
+    assert stretched[0, -1, 0] == 250
+    for fit in ("pad", "crop", "stretch"):
+        assert (
+            replace(grey, fit=fit).load_image(Image.new("L", (3, 2), 9))[0].max() == 9
+        )
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.sampled_from(["pad", "crop"]))
+def test_any_size_is_fitted(width, height, fit):
+    image = Image.new("RGB", (width, height), (10, 20, 30))
+    read, note = replace(PHOTOS, fit=fit).load_image(image)
+    assert note is None
+    assert (read == (10, 20, 30)).all()
+
+
+# --- polarity
+
+
+@pytest.mark.parametrize("size", [(28, 28), (150, 200)])
+def test_a_bright_file_is_turned_for_a_network_that_knows_dark_ones(size):
+    sheet = encoded(drawing(size, 255, 0))
+    dark = encoded(drawing(size, 0, 255))
+    read, note = DIGITS.load_image(sheet)
+    assert (
+        note == "its background is bright, that of the training images dark: inverted"
+    )
+    np.testing.assert_allclose(read, DIGITS.load_image(dark)[0], atol=1)
+    kept, note = DIGITS.load_image(sheet, invert=False)
+    assert note.endswith("kept as it is")
+    np.testing.assert_array_equal(kept, 255 - read)
+    turned, note = DIGITS.load_image(sheet, invert=True)
+    assert note is None
+    np.testing.assert_array_equal(turned, read)
+    assert INK.load_image(sheet)[1] is None
+    assert "is dark, that of the training images bright" in INK.load_image(dark)[1]
+
+
+def test_photographs_are_never_turned_unasked():
+    sheet = drawing((8, 8), (255, 255, 255), (0, 0, 0), "RGB")
+    read, note = PHOTOS.load_image(sheet)
+    assert note is None
+    assert read[0, 0].tolist() == [255, 255, 255]
+    assert PHOTOS.load_image(sheet, invert=True)[0][0, 0].tolist() == [0, 0, 0]
+
+
+def test_invert_takes_three_values():
+    with pytest.raises(ValueError, match="True, False or 'auto', not 'yes'"):
+        DIGITS.load_image(drawing((28, 28), 0, 255), invert="yes")
+
+
+@pytest.mark.parametrize("ink", [0, 255])
+def test_a_drawing_on_nothing_stays_visible(ink):
+    """Black strokes on transparency, as drawing programs save them, and white ones."""
+    sheet = drawing((56, 56), (0, 0, 0, 0), (ink, ink, ink, 255), "RGBA")
+    expected, _ = DIGITS.load_image(drawing((56, 56), 0, 255))
+    read, note = DIGITS.load_image(encoded(sheet))
+    np.testing.assert_allclose(read, expected, atol=1)  # turned after its rounding
+    assert (note is None) == (ink == 255)
+    read, _ = INK.load_image(encoded(sheet))
+    np.testing.assert_allclose(read, 255 - expected, atol=1)
+
+
+def test_what_is_transparent_gets_the_background():
+    half = Image.new("RGBA", (8, 8), (255, 255, 255, 128))
+    read, _ = PHOTOS.load_image(half)
+    assert np.abs(read.astype(int) - (70 + 185 * 128 / 255)).max() <= 1
+    nothing = Image.new("RGBA", (28, 28), (9, 9, 9, 0))
+    assert DIGITS.load_image(nothing)[0].max() == 0
+    black = drawing((28, 28), (0, 0, 0, 0), (0, 0, 0, 255), "RGBA")
+    assert DIGITS.load_image(black, invert=True)[0].max() == 255
+    assert DIGITS.load_image(black, invert=False)[0].max() == 0
+
+
+def test_a_transparent_colour_of_a_palette():
+    image = drawing((28, 28), 0, 1, "P")
+    image.putpalette([200, 200, 200, 255, 255, 255])
+    read, _ = DIGITS.load_image(encoded(image, transparency=0))
+    assert set(np.unique(read)) == {0, 255}
+    read, _ = DIGITS.load_image(encoded(image, transparency=b"\0\xff"))
+    assert set(np.unique(read)) == {0, 255}
+
+
+# --- files that are none
+
+
+GOOD = encoded(drawing((40, 40), 0, 255))
+
+
+def test_unreadable_files_are_named_with_the_reason(tmp_path):
+    def check(content, message):
+        path = tmp_path / "bad.png"
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=message) as caught:
+            DIGITS.load_image(path)
+        assert str(path) in str(caught.value)
+
+    check(b"", "is empty")
+    check(b"this is text", "not an image file of a kind that Pillow reads")
+    check(GOOD[: len(GOOD) // 2], "cannot be read as an image")
+    check(GOOD[:20], r"not an image file|cannot be read as an image")
+    with pytest.raises(DataError, match="is a folder; give the image files in it"):
+        DIGITS.load_image(tmp_path)
+    with pytest.raises(DataError, match=r"none\.png cannot be read: No such file"):
+        DIGITS.load_image(tmp_path / "none.png")
+    with pytest.raises(DataError, match="not a regular file"):
+        DIGITS.load_image("/dev/zero")
+    with pytest.raises(DataError, match="null byte"):
+        DIGITS.load_image("a\0b.png")
+    with pytest.raises(DataError, match="the image is empty"):
+        DIGITS.load_image(b"")
+    with pytest.raises(DataError, match="mode 'rb'"):
+        DIGITS.load_image(io.StringIO("text"))
+
+
+@given(st.integers(0, len(GOOD) - 1), st.binary(min_size=1, max_size=8))
+def test_no_damage_does_worse_than_a_data_error(place, noise):
+    content = GOOD[:place] + noise + GOOD[place + len(noise) :]
+    try:
+        pixels, _ = DIGITS.load_image(content)
+    except DataError:
+        return
+    assert pixels.shape == (28, 28, 1)
+
+
+def test_a_decompression_bomb_is_refused_before_it_takes_memory(tmp_path, monkeypatch):
+    path = tmp_path / "bomb.pgm"
+    path.write_bytes(b"P5 20000 20000 255\n" + b"\0" * 100)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)  # as some programs do
+    tracemalloc.start()
+    with pytest.raises(DataError, match=r"bomb\.pgm has 20000 x 20000 pixels"):
+        DIGITS.load_image(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
+    monkeypatch.undo()
+    with pytest.raises(DataError, match="decompression bomb"):
+        DIGITS.load_image(path)
+
+
+def test_the_warnings_of_pillow_do_not_leak(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # 1,600 pixels: a warning
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        DIGITS.load_image(GOOD)
+    assert caught == []

@@ -1,0 +1,213 @@
+"""The same network in PyTorch, in float64: the oracle of test_oracle_torch.py.
+
+Nothing is taken from Striate but the layers' settings and the weights: windows,
+padding and the order of Flatten are PyTorch's own, or TensorFlow's rule written out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from striate import (
+    SGD,
+    Adam,
+    AdamW,
+    AvgPool2D,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    LeakyReLU,
+    MaxPool2D,
+    Network,
+    ReLU,
+    ScaledTanh,
+    Sigmoid,
+    Tanh,
+)
+from striate.layers import Layer
+from striate.optimizers import Optimizer
+
+Array = NDArray[np.float64]
+
+
+torch.set_num_threads(1)  # arrays this small only wait for one another
+
+
+@dataclass(frozen=True)
+class Answer:
+    """All that PyTorch finds out about a batch; images and maps N,H,W,C."""
+
+    outputs: dict[str, Array]
+    probabilities: Array
+    loss: Array
+    gradients: dict[str, Array]
+    input_gradient: Array
+    """Of each image's own loss."""
+
+
+class Twin:
+    """A Striate network's layers, and a copy of its weights, in PyTorch."""
+
+    def __init__(self, network: Network) -> None:
+        self.named_layers = [(one.name, one.layer) for one in network.resolved]
+        self.parameters = {
+            name: torch.tensor(array, dtype=torch.float64, requires_grad=True)
+            for name, array in network.weights.items()
+        }
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """What leaves every layer, in PyTorch's layout, for images N,C,H,W."""
+        outputs, x = {}, images
+        for name, layer in self.named_layers:
+            weight = self.parameters.get(f"{name}.weight")
+            bias = self.parameters.get(f"{name}.bias")
+            x = outputs[name] = _apply(layer, x, weight, bias)
+        return outputs
+
+    def loss(
+        self,
+        logits: Tensor,
+        labels: NDArray[Any],
+        sample_weight: NDArray[Any] | None,
+        label_smoothing: float,
+    ) -> tuple[Tensor, Tensor]:
+        """The weighted mean of the images' losses, and each image's own."""
+        target = torch.tensor(labels, dtype=torch.int64)
+        own = F.cross_entropy(
+            logits, target, reduction="none", label_smoothing=label_smoothing
+        )
+        if sample_weight is None:
+            return own.mean(), own
+        weights = torch.tensor(sample_weight, dtype=torch.float64)
+        return (own * weights).sum() / weights.sum(), own
+
+    def answer(
+        self,
+        images: NDArray[Any],
+        labels: NDArray[Any],
+        sample_weight: NDArray[Any] | None = None,
+        label_smoothing: float = 0.0,
+    ) -> Answer:
+        """Carry a batch forward and backward."""
+        x = torch.tensor(images, dtype=torch.float64).permute(0, 3, 1, 2)
+        x.requires_grad_(True)
+        outputs = self.forward(x)
+        logits = list(outputs.values())[-1]
+        loss, own = self.loss(logits, labels, sample_weight, label_smoothing)
+        parameters = list(self.parameters.values())
+        found = torch.autograd.grad(loss, parameters, retain_graph=True)
+        (of_input,) = torch.autograd.grad(own.sum(), [x])
+        return Answer(
+            outputs={name: to_numpy(output) for name, output in outputs.items()},
+            probabilities=to_numpy(logits.softmax(1)),
+            loss=to_numpy(loss),
+            gradients={
+                name: gradient.numpy()
+                for name, gradient in zip(self.parameters, found, strict=True)
+            },
+            input_gradient=to_numpy(of_input),
+        )
+
+
+def to_numpy(tensor: Tensor) -> Array:
+    """Maps N,C,H,W as N,H,W,C; anything else as it is."""
+    array = tensor.detach().numpy()
+    return array.transpose(0, 2, 3, 1) if array.ndim == 4 else array
+
+
+def _apply(layer: Layer, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Any:
+    if isinstance(layer, Conv2D):
+        assert weight is not None
+        padding, stride = layer.padding, _pair(layer.stride)
+        if padding == "same" and stride != (1, 1):  # PyTorch has none of these
+            x, padding = _pad_as_tensorflow(x, layer), 0
+        return F.conv2d(
+            x, weight, bias, stride, padding, _pair(layer.dilation), layer.groups
+        )
+    if isinstance(layer, MaxPool2D):
+        return F.max_pool2d(x, layer.size, layer.stride, layer.padding)
+    if isinstance(layer, AvgPool2D):
+        return F.avg_pool2d(x, layer.size, layer.stride, layer.padding)
+    if isinstance(layer, Dense):
+        assert weight is not None
+        return F.linear(x, weight, bias)
+    if isinstance(layer, LeakyReLU):
+        return F.leaky_relu(x, layer.negative_slope)
+    if isinstance(layer, Dropout):
+        return F.dropout(x, layer.rate, training=False)
+    functions = {
+        ReLU: F.relu,
+        Tanh: torch.tanh,
+        ScaledTanh: lambda v: 1.7159 * torch.tanh(2 * v / 3),
+        Sigmoid: torch.sigmoid,
+        Flatten: lambda v: torch.flatten(v, 1),
+    }
+    return functions[type(layer)](x)
+
+
+def _pad_as_tensorflow(x: Tensor, layer: Conv2D) -> Tensor:
+    """tf.nn.conv2d's rule: ceil(input / stride) outputs, the odd pixel goes after."""
+    sides = []
+    for length, kernel, stride, dilation in zip(
+        x.shape[2:],
+        *map(_pair, (layer.kernel_size, layer.stride, layer.dilation)),
+        strict=True,
+    ):
+        extent = (kernel - 1) * dilation + 1
+        total = max((math.ceil(length / stride) - 1) * stride + extent - length, 0)
+        sides.append((total // 2, total - total // 2))
+    (top, bottom), (left, right) = sides
+    return F.pad(x, (left, right, top, bottom))
+
+
+def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    return value if isinstance(value, tuple) else (value, value)
+
+
+# ----------------------------------------------------------------------- training
+
+
+def torch_optimizer(
+    optimizer: Optimizer, parameters: Mapping[str, Tensor]
+) -> torch.optim.Optimizer:
+    """PyTorch's optimizer with the same settings."""
+    shared: dict[str, Any] = {
+        "params": list(parameters.values()),
+        "lr": optimizer.learning_rate,
+        "weight_decay": optimizer.weight_decay,
+    }
+    if isinstance(optimizer, SGD):
+        return torch.optim.SGD(
+            **shared, momentum=optimizer.momentum, nesterov=optimizer.nesterov
+        )
+    kind = torch.optim.AdamW if isinstance(optimizer, AdamW) else torch.optim.Adam
+    assert isinstance(optimizer, Adam)
+    return kind(**shared, betas=optimizer.betas, eps=optimizer.epsilon)
+
+
+def torch_schedule(
+    schedule: str, optimizer: torch.optim.Optimizer, base: float, steps: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """PyTorch's schedule of the same name, to be stepped after every batch."""
+    schedulers = torch.optim.lr_scheduler
+    if schedule == "step":
+        milestones = [math.ceil(steps / 2), math.ceil(3 * steps / 4)]
+        return schedulers.MultiStepLR(optimizer, milestones, gamma=0.1)
+    if schedule == "cosine":
+        return schedulers.CosineAnnealingLR(optimizer, T_max=steps)
+    if schedule == "one-cycle":
+        return schedulers.OneCycleLR(
+            optimizer, max_lr=base, total_steps=steps, cycle_momentum=False
+        )
+    assert schedule == "constant"
+    return schedulers.ConstantLR(optimizer, factor=1.0)
