@@ -61,6 +61,9 @@ class Bounded:
         return Bounded(rearrange(self.value), rearrange(self.error))
 
 
+Weights = Mapping[str, Bounded]
+
+
 def product(
     operation: Callable[[Array, Array], Array],
     terms: float,
@@ -299,8 +302,6 @@ def scale(layer: object) -> tuple[float, float]:
 
 
 # ------------------------------------------------------------------- whole networks
-
-Weights = Mapping[str, Bounded]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The same network in PyTorch, in float64: the oracle of test_oracle_torch.py.
+"""The same network in PyTorch, in float64: the oracle of test_oracle_torch*.py.
 
 Nothing is taken from Striate but the layers' settings and the weights: windows,
 padding and the order of Flatten are PyTorch's own, or TensorFlow's rule written out.
