@@ -78,10 +78,12 @@ def compare(
     """Let tools take turns on one case, each with its best number of threads."""
     threads: dict[str, int] = {}
     for title, worker in workers.items():
-        rates = {}
-        for count in thread_counts():
-            rates[count] = worker("warm_up", case, count, pace.seconds)
-            time.sleep(REST)
+        rates: dict[int, float] = {}
+        for method in ("warm_up", "sample"):
+            for count in thread_counts():
+                rate = worker(method, case, count, pace.seconds)
+                rates[count] = max(rate, rates.get(count, 0.0))
+                time.sleep(REST)
         threads[title] = max(rates, key=rates.__getitem__)
     samples: dict[str, list[float]] = {title: [] for title in workers}
     for _ in range(pace.rounds):

@@ -7,6 +7,7 @@
 #include <nanobind/stl/array.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <map>
@@ -252,11 +253,10 @@ const char* ending_name(Ending ending) {
 }
 
 template <class T>
-nb::tuple plan_gradients(const Plan<T>& plan, Array<const T, 1> weights,
-                         nb::object images, Array<const int32_t, 1> labels,
-                         std::optional<Array<const float, 1>> sample_weight,
-                         double label_smoothing, bool training, uint64_t seed,
-                         uint64_t epoch, int threads) {
+std::tuple<double, int64_t, Result<T>, const char*> plan_gradients(
+    const Plan<T>& plan, Array<const T, 1> weights, nb::object images,
+    Array<const int32_t, 1> labels, std::optional<Array<const float, 1>> sample_weight,
+    double label_smoothing, bool training, uint64_t seed, uint64_t epoch, int threads) {
     check_weights(plan, weights.shape(0));
     const Source<T> source = source_of<T>(images, plan.steps()[0].in);
     check_labels(plan, source.count, labels, sample_weight);
@@ -277,8 +277,7 @@ nb::tuple plan_gradients(const Plan<T>& plan, Array<const T, 1> weights,
                             source, t, threads, interrupted);
     });
     if (result.ending == Ending::interrupted) throw nb::python_error();
-    return nb::make_tuple(result.loss[0], result.correct[0], gradient,
-                          ending_name(result.ending));
+    return {result.loss[0], result.correct[0], gradient, ending_name(result.ending)};
 }
 
 // What an optimiser remembers between steps, and the gradient's own memory.
@@ -313,14 +312,13 @@ UpdateRule make_rule(const std::string& optimizer, double momentum, bool nestero
     return rule;
 }
 
-nb::tuple plan_train(const Plan<float>& plan, Array<float, 1> weights, State& state,
-                     const UpdateRule& rule, nb::object images,
-                     Array<const int32_t, 1> labels,
-                     std::optional<Array<const float, 1>> sample_weight,
-                     Array<const int64_t, 1> order, int64_t batch_size,
-                     int64_t first_step, Array<const double, 1> learning_rates,
-                     double label_smoothing, double clip_norm, uint64_t seed,
-                     uint64_t epoch, int threads) {
+std::tuple<Result<double>, Result<int64_t>, const char*> plan_train(
+    const Plan<float>& plan, Array<float, 1> weights, State& state,
+    const UpdateRule& rule, nb::object images, Array<const int32_t, 1> labels,
+    std::optional<Array<const float, 1>> sample_weight, Array<const int64_t, 1> order,
+    int64_t batch_size, int64_t first_step, Array<const double, 1> learning_rates,
+    double label_smoothing, double clip_norm, uint64_t seed, uint64_t epoch,
+    int threads) {
     check_weights(plan, weights.shape(0));
     const Source<float> source = source_of<float>(images, plan.steps()[0].in);
     check_labels(plan, source.count, labels, sample_weight);
@@ -356,8 +354,8 @@ nb::tuple plan_train(const Plan<float>& plan, Array<float, 1> weights, State& st
     if (result.ending == Ending::interrupted) throw nb::python_error();
     const bool whole = result.ending == Ending::done;
     state.updates += int64_t(result.loss.size()) - !whole;
-    return nb::make_tuple(to_array(result.loss), to_array(result.correct),
-                          ending_name(result.ending));
+    return {to_array(result.loss), to_array(result.correct),
+            ending_name(result.ending)};
 }
 
 template <class T>

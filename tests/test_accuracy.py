@@ -11,9 +11,7 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "target"), [("digits", 0.98), ("mnist", 0.992)], ids=["digits", "mnist"]
 )
-def test_default_settings_reach_their_accuracy_over_five_seeds(
-    name, target, request
-):
+def test_default_settings_reach_their_accuracy_over_five_seeds(name, target, request):
     if name != "digits":
         request.getfixturevalue("real_data")(name)
     train, test = st.load_data(name)
@@ -22,5 +20,7 @@ def test_default_settings_reach_their_accuracy_over_five_seeds(
         network = st.lenet5(seed=seed)
         network.fit(train.images, train.labels, seed=seed)
         accuracies.append(network.score(test.images, test.labels))
-    print(f"{name}: {100 * np.mean(accuracies):.2f} ± {100 * np.std(accuracies, ddof=1):.2f} %")
+    print(
+        f"{name}: {100 * np.mean(accuracies):.2f} ± {100 * np.std(accuracies, ddof=1):.2f} %"
+    )
     assert np.mean(accuracies) >= target

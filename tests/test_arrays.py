@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from striate.arrays import as_images
 from striate.errors import DataError, ShapeError
-from striate.labels import as_labels
+from striate.images.arrays import as_images
+from striate.images.labels import as_labels
 
 GREY = (28, 28, 1)
 COLOUR = (32, 24, 3)

@@ -18,10 +18,11 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from striate import cli, settings
+from striate import cli
 from striate.commands import doctor
 from striate.data import load_data
 from striate.network import load
+from striate.training import settings
 
 
 def run(*arguments: object, stdin: bytes | None = None, **environment: str) -> Result:

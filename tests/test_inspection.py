@@ -5,7 +5,7 @@ import pytest
 
 import striate as st
 from striate import _core
-from striate.lowering import lower
+from striate.engine.lowering import lower
 
 RNG = np.random.default_rng(5)
 

@@ -3,7 +3,8 @@
 import pytest
 
 import striate as st
-from striate import _core, machine
+from striate import _core
+from striate.engine import machine
 
 
 def test_threads_are_those_asked_for_then_the_variable_then_the_processors(monkeypatch):

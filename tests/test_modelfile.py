@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.numpy import save as save_safetensors
 
-from striate import files
 from striate.errors import ModelFileError
-from striate.modelfile import load_model, save_model
+from striate.saving import files
+from striate.saving.modelfile import load_model, save_model
 
 WEIGHTS = {
     "conv1.weight": np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2) / 7,

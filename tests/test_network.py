@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 import striate as st
-from striate.modelfile import load_model, save_model
+from striate.saving.modelfile import load_model, save_model
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (7, 8, 8, 1), dtype=np.uint8)
 

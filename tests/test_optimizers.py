@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import striate as st
-from striate.schedules import SCHEDULES, learning_rates
+from striate.training.schedules import SCHEDULES, learning_rates
 
 RNG = np.random.default_rng(3)
 X = RNG.normal(size=(6, 1, 3, 1)).astype(np.float32)

@@ -32,8 +32,8 @@ from striate import (
     _core,
     lenet5,
 )
+from striate.engine.lowering import lower
 from striate.layers import Layer
-from striate.lowering import lower
 
 if find_spec("torch") is None:
     pytest.skip("compares with PyTorch: pip install torch", allow_module_level=True)

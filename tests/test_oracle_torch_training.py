@@ -30,10 +30,10 @@ from striate import (
     Sigmoid,
     Tanh,
 )
+from striate.engine.randomness import epoch_order
 from striate.layers import Layer
-from striate.optimizers import Optimizer
-from striate.randomness import epoch_order
-from striate.schedules import SCHEDULES, learning_rates
+from striate.training.optimizers import Optimizer
+from striate.training.schedules import SCHEDULES, learning_rates
 
 if find_spec("torch") is None:
     pytest.skip("compares with PyTorch: pip install torch", allow_module_level=True)

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 
 from striate.data import load_data
 from striate.errors import DataError, ShapeError
-from striate.preprocess import Preprocessing
+from striate.images.preprocess import Preprocessing
 
 DIGITS = Preprocessing((28, 28), (32, 32, 1), 0, "dark", (0.13,), (0.31,))
 INK = replace(DIGITS, background=255, polarity="bright")
@@ -62,7 +62,7 @@ def test_mean_and_std_are_exact(images):
 def test_counting_in_pieces_changes_nothing(monkeypatch):
     images = np.random.default_rng(0).integers(0, 256, (50, 9, 7, 3), np.uint8)
     whole = Preprocessing.measure(images, (9, 7, 3))
-    monkeypatch.setattr("striate.preprocess.CHUNK", 100)
+    monkeypatch.setattr("striate.images.preprocess.CHUNK", 100)
     assert Preprocessing.measure(images, (9, 7, 3)) == whole
     assert Preprocessing.measure(images[::-1], (9, 7, 3)).mean == whole.mean
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from striate.callbacks import Progress
-from striate.progress import ProgressLine
+from striate.commands.progress import ProgressLine
+from striate.training.callbacks import Progress
 
 
 class Screen(io.StringIO):

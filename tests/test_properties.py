@@ -30,8 +30,8 @@ from striate import (
     Tanh,
     _core,
 )
+from striate.engine.lowering import lower
 from striate.layers import Layer
-from striate.lowering import lower
 
 Floats = NDArray[Any]
 ISAS = _core.isas()

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from striate.commands.report import Report, wilson_interval
 from striate.data import Dataset
 from striate.errors import DataError
 from striate.layers import Dense, Flatten
 from striate.network import Network
-from striate.report import Report, wilson_interval
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import striate as st
-from striate import machine, run
 from striate.data import data_hash
-from striate.settings import default_epochs
+from striate.engine import machine
+from striate.training import run
+from striate.training.settings import default_epochs
 
 RNG = np.random.default_rng(1)
 PIXELS = RNG.integers(0, 256, (150, 10, 10, 1), dtype=np.uint8)
@@ -70,7 +71,7 @@ def test_same_seed_saves_the_same_file(tmp_path):
 
 
 def test_every_image_is_seen_once_an_epoch_in_an_order_that_changes():
-    from striate.randomness import epoch_order
+    from striate.engine.randomness import epoch_order
 
     orders = [epoch_order(100, 7, epoch) for epoch in (1, 2)]
     for order in orders:

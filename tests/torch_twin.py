@@ -35,7 +35,7 @@ from striate import (
     Tanh,
 )
 from striate.layers import Layer
-from striate.optimizers import Optimizer
+from striate.training.optimizers import Optimizer
 
 Array = NDArray[np.float64]
 

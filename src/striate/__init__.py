@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from . import _core
+from ._core import version as __version__
 from .errors import (
     BusyError,
     DataError,
@@ -12,6 +12,7 @@ from .errors import (
     TrainingError,
     UsageError,
 )
+from .images.preprocess import Preprocessing
 from .layers import (
     AvgPool2D,
     Conv2D,
@@ -26,15 +27,12 @@ from .layers import (
     Tanh,
 )
 from .network import Network, load
-from .optimizers import SGD, Adam, AdamW
-from .preprocess import Preprocessing
 from .receptive import ReceptiveField, receptive_field
+from .training.optimizers import SGD, Adam, AdamW
 from .zoo import lenet5
 
 if TYPE_CHECKING:
     from .data import Dataset, load_data
-
-__version__: str = _core.version
 
 __all__ = [
     "SGD",

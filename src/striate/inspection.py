@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .arguments import spell
+from .engine.randomness import check_seed
+from .engine.weights import Floats
 from .errors import ShapeError, UsageError
-from .evaluation import Examples
-from .inputs import Images, prepare, sample_weights
-from .labels import as_labels
+from .images.inputs import Images, prepare, sample_weights
+from .images.labels import as_labels
 from .layers import Dense
-from .randomness import check_seed
 from .resolve import ResolvedLayer, find_layer
-from .settings import check_label_smoothing
 from .stack import Stack
-from .weights import Floats
+from .training.evaluation import Examples
+from .training.settings import check_label_smoothing
 
 Unit = int | Sequence[int]
 """A unit of a layer: (row, column, channel), or its number in a flat one."""

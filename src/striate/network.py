@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .arrays import as_array
+from .engine.weights import Floats
 from .errors import UsageError
-from .evaluation import accuracy
-from .inputs import Images
+from .images.arrays import as_array
+from .images.inputs import Images
 from .inspection import Inspection
-from .optimizers import Optimizer
-from .settings import Settings
-from .weights import Floats
+from .training.evaluation import accuracy
+from .training.optimizers import Optimizer
+from .training.settings import Settings
 
 if TYPE_CHECKING:
-    from .prediction import FilePrediction, PathLike
-    from .run import History
+    from .images.prediction import FilePrediction, PathLike
+    from .training.run import History
 
 
 class Network(Inspection):
@@ -95,7 +95,7 @@ class Network(Inspection):
         BusyError where another thread uses the network, and ShapeError, DataError or
         UsageError for arguments, all before anything has changed.
         """
-        from .train import fit  # here and below: what predicting does not need
+        from .training.fit import fit  # here and below: what predicting does not need
 
         settings = Settings.for_images(
             len(np.atleast_1d(as_array(images, "images"))),
@@ -173,7 +173,7 @@ class Network(Inspection):
         Raises DataError naming the first file that cannot be read, UsageError where
         the network was not trained on uint8 images.
         """
-        from .prediction import file_predictions, read_files
+        from .images.prediction import file_predictions, read_files
 
         if self._preprocessing is None or self._classes is None:
             raise UsageError(
@@ -205,8 +205,8 @@ class Network(Inspection):
         A safetensors file, written whole or not at all. Raises ModelFileError where it
         cannot be written, BusyError while another thread trains the network.
         """
-        from .metadata import to_metadata
-        from .modelfile import save_model
+        from .saving.metadata import to_metadata
+        from .saving.modelfile import save_model
 
         with self.engine.usage.reading():
             save_model(path, self.weights, to_metadata(self.__getstate__()))
@@ -241,8 +241,8 @@ def load(path: str | os.PathLike[str]) -> Network:
     >>> load(path)
     Network([Flatten(), Dense(2)], (4, 4, 1), seed=5)
     """
-    from .metadata import from_metadata
-    from .modelfile import load_model
+    from .saving.metadata import from_metadata
+    from .saving.modelfile import load_model
 
     weights, metadata = load_model(path)
     network = Network.__new__(Network)

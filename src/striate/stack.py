@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .arguments import spell
-from .engine import Engine
+from .engine.compute import Engine
+from .engine.initialization import initial_weights
+from .engine.machine import check_memory
+from .engine.randomness import check_seed
+from .engine.weights import Floats, checked_weights
 from .errors import DataError, ShapeError
-from .initialization import initial_weights
-from .inputs import InputRule
-from .labels import Classes
-from .machine import check_memory
-from .preprocess import Preprocessing
-from .randomness import check_seed
+from .images.inputs import InputRule
+from .images.labels import Classes
+from .images.preprocess import Preprocessing
 from .resolve import Layer, ResolvedLayer, resolve
-from .weights import Floats, checked_weights
 
 if TYPE_CHECKING:
     from .table import Summary

@@ -14,7 +14,7 @@ import click
 
 from .. import _core
 from ..errors import DataError, ModelFileError, ShapeError, StriateError, UsageError
-from ..report import Report
+from .report import Report
 
 FAILED, WRONG_USAGE, BAD_DATA, TARGET_MISSED, INTERRUPTED = 1, 2, 3, 4, 130
 

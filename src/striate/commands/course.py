@@ -10,14 +10,14 @@ from typing import Any
 
 import click
 
-from ..callbacks import Progress, TrainingPlan
 from ..data import Dataset
 from ..errors import TrainingError
 from ..network import Network
-from ..progress import ProgressLine
-from ..runfolder import RunFolder
-from ..settings import Settings
+from ..training.callbacks import Progress, TrainingPlan
+from ..training.settings import Settings
 from .console import FAILED, INTERRUPTED, Console
+from .progress import ProgressLine
+from .runfolder import RunFolder
 
 
 @dataclass

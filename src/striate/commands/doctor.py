@@ -13,9 +13,9 @@ from ..data import NAMES, cache_folder
 from ..data.idx_folder import FILES, find_idx_files
 from ..data.load import NAMED
 from ..data.named import search_folders
-from ..machine import thread_count
-from ..runfolder import versions
+from ..engine.machine import thread_count
 from .console import FAILED, Console, common_options, instruction_set
+from .runfolder import versions
 
 CASES = 40  # random cases of the kernels; a second or so
 

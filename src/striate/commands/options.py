@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ..errors import UsageError
-from ..optimizers import SGD, Adam, AdamW, Optimizer
-from ..schedules import SCHEDULES
-from ..settings import (
+from ..training.optimizers import SGD, Adam, AdamW, Optimizer
+from ..training.schedules import SCHEDULES
+from ..training.settings import (
     Settings,
     default_batch_size,
     default_epochs,

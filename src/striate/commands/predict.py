@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
+from ..images.prediction import FilePrediction, file_predictions
+from ..images.preprocess import Preprocessing
 from ..network import load
-from ..prediction import FilePrediction, file_predictions
-from ..preprocess import Preprocessing
 from .console import BAD_DATA, Console, common_options
 from .options import COUNT
 

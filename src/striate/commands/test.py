@@ -6,9 +6,9 @@ import click
 
 from ..data import load_data
 from ..network import load
-from ..report import Report
 from .console import Console, common_options, target
 from .options import TARGET
+from .report import Report
 
 
 @click.command()

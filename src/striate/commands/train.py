@@ -10,16 +10,16 @@ import click
 
 from ..data import Dataset, data_hash, load_data
 from ..data.split import split_off
-from ..files import check_destination
-from ..machine import thread_count
-from ..modelfile import unwritable
+from ..engine.machine import thread_count
 from ..network import Network
-from ..report import Report
-from ..runfolder import RunFolder
+from ..saving.files import check_destination
+from ..saving.modelfile import unwritable
 from ..zoo import NETWORKS
 from .console import Console, common_options, instruction_set, target
 from .course import follow
 from .options import SHARE, TARGET, Recipe, WholeNumber, recipe_options
+from .report import Report
+from .runfolder import RunFolder
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .network import Network
+    from ..network import Network
 
 HOOKS = ("on_train_begin", "on_steps_end", "on_epoch_end", "on_train_end")
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from . import _core
-from .errors import DataError, UsageError
-from .files import replace_file
+from .. import _core
+from ..errors import DataError, UsageError
+from ..saving.files import replace_file
 
 
 class RunFolder:

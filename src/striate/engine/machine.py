@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from . import _core
-from .errors import UsageError
+from .. import _core
+from ..errors import UsageError
 
 _MOST_THREADS = 1024
 _NEGLIGIBLE = 2**24  # bytes; asking what is left costs half as much as one prediction

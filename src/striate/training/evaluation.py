@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .engine import Engine
-from .inputs import Images
+from ..engine.compute import Engine
+from ..images.inputs import Images
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _core
+from .. import _core
+from ..errors import DataError, ShapeError, UsageError
 from .arrays import Pixels, as_array, as_images
-from .errors import DataError, ShapeError, UsageError
 from .preprocess import Preprocessing
 
 

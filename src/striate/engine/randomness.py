@@ -12,7 +12,7 @@ from typing import SupportsIndex
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core
+from .. import _core
 
 _MOST = 2**63 - 1
 _ORDER = 2**32  # weights draw from streams below, epochs from here on

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import DataError, ShapeError
+from ..errors import DataError, ShapeError
 from .fitting import (
     FITS,
     POLARITIES,

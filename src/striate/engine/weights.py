@@ -8,9 +8,9 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .arguments import spell
-from .errors import ShapeError
-from .resolve import ResolvedLayer
+from ..arguments import spell
+from ..errors import ShapeError
+from ..resolve import ResolvedLayer
 
 Floats = NDArray[np.float32]
 

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import _core
+from .. import _core
+from ..engine.machine import thread_count
+from ..errors import BusyError, TrainingError, UsageError
+from ..images.inputs import InputRule, prepare, sample_weights
+from ..images.labels import Classes, as_labels
+from ..images.preprocess import Preprocessing
 from .callbacks import Callbacks, TrainingPlan
-from .errors import BusyError, TrainingError, UsageError
 from .evaluation import Examples
-from .inputs import InputRule, prepare, sample_weights
-from .labels import Classes, as_labels
-from .machine import thread_count
-from .preprocess import Preprocessing
 from .run import History, Run
 from .settings import Settings
 
 if TYPE_CHECKING:
-    from .network import Network
+    from ..network import Network
 
 
 def fit(
@@ -135,7 +135,7 @@ class _Record:
     def __init__(
         self, network: Network, run: Run, *, images: Any, labels: object
     ) -> None:
-        from .data import data_hash
+        from ..data import data_hash
 
         self._network = network
         self._run = run

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from . import _core
-from .layers import (
+from .. import _core
+from ..layers import (
     AvgPool2D,
     Conv2D,
     Dense,
@@ -23,9 +23,9 @@ from .layers import (
     Sigmoid,
     Tanh,
 )
-from .optimizers import SGD, Adam, Optimizer
-from .resolve import ResolvedLayer, Shape
-from .window import Window
+from ..resolve import ResolvedLayer, Shape
+from ..training.optimizers import SGD, Adam, Optimizer
+from ..window import Window
 
 _MINUS_INFINITY = float("-inf")
 

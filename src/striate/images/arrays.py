@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import DataError, ShapeError
+from ..errors import DataError, ShapeError
 
 Expected = tuple[int | None, int | None, int | None]
 """(height, width, channels) that images must have; None where any will do."""

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ..resolve import ResolvedLayer
 from .randomness import fill_uniform
-from .resolve import ResolvedLayer
 
 
 def initial_weights(

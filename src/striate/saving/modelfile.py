@@ -19,7 +19,7 @@ from typing import Any, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
-from .errors import ModelFileError
+from ..errors import ModelFileError
 from .files import replace_file
 
 VERSION = 1

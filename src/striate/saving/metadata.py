@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import spell
-from .errors import ModelFileError
-from .layers import layer_from_config
-from .preprocess import Preprocessing
-from .randomness import check_seed
-from .resolve import resolve
-from .stack import checked_classes
-from .weights import Floats, checked_weights
+from ..arguments import spell
+from ..engine.randomness import check_seed
+from ..engine.weights import Floats, checked_weights
+from ..errors import ModelFileError
+from ..images.preprocess import Preprocessing
+from ..layers import layer_from_config
+from ..resolve import resolve
+from ..stack import checked_classes
 
 
 def to_metadata(state: Mapping[str, Any]) -> dict[str, Any]:

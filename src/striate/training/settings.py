@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
+from ..engine.randomness import check_seed
 from .optimizers import SGD, Optimizer
-from .randomness import check_seed
 from .schedules import SCHEDULES
 
 # Presentations of an image after which small networks gain little more, and the bounds

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import DataError, ShapeError
 from .arrays import as_array
-from .errors import DataError, ShapeError
 
 Classes = tuple[str, ...] | tuple[int, ...]
 """The user's name of every class, at the place of its index."""

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import DataError
+from ..errors import DataError
 
 if TYPE_CHECKING:
-    from .data import Dataset
-    from .network import Network
+    from ..data import Dataset
+    from ..network import Network
 
 _Z = NormalDist().inv_cdf(0.975)  # 95 % lie within 1.96 standard deviations
 

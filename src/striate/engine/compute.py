@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core
-from .inputs import Images
+from .. import _core
+from ..images.inputs import Images
+from ..resolve import ResolvedLayer
 from .lowering import lower
 from .machine import check_memory, thread_count
-from .resolve import ResolvedLayer
 from .usage import Usage
 from .weights import Floats, named_views
 

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core
+from .. import _core
+from ..engine.compute import Engine
+from ..engine.lowering import update_rule
+from ..engine.machine import check_memory
+from ..engine.randomness import epoch_order
+from ..errors import TrainingError
 from .callbacks import Callbacks, Progress
-from .engine import Engine
-from .errors import TrainingError
 from .evaluation import Examples, evaluate
-from .lowering import update_rule
-from .machine import check_memory
-from .randomness import epoch_order
 from .schedules import learning_rates
 from .settings import Settings
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Self, TextIO
 
 if TYPE_CHECKING:
-    from .callbacks import Progress
+    from ..training.callbacks import Progress
 
 _REDRAW_SECONDS = 0.1
 
@@ -22,7 +22,7 @@ class ProgressLine:
     terminal, also after an error. ``stream`` takes the text; ``clock`` gives seconds.
 
     >>> import sys
-    >>> from striate.callbacks import Progress
+    >>> from striate.training.callbacks import Progress
     >>> with ProgressLine(sys.stdout, live=False) as line:
     ...     line.on_steps_end(Progress(1, 6, 469, 469, 0.31, 0.91, 40_000.0, 7.5))
     ...     line.on_epoch_end(1, {"loss": 0.31, "accuracy": 0.91})

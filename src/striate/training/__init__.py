@@ -1,0 +1,1 @@
+"""fit: settings, optimizers, schedules, epochs and callbacks."""
