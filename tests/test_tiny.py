@@ -52,7 +52,14 @@ def test_image_files_are_read_as_the_network_needs_them(tmp_path):
 def test_importing_loads_nothing_that_predicting_does_not_need():
     heavy = ["PIL", "click", "tqdm", "safetensors", "json", "gzip", "urllib.request"]
     code = "import sys, striate; print([m for m in sys.argv[1:] if m in sys.modules])"
-    command = [sys.executable, "-c", code, *heavy, "striate.data", "striate.training.fit"]
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        *heavy,
+        "striate.data",
+        "striate.training.fit",
+    ]
     answer = subprocess.run(command, check=True, capture_output=True, text=True)
     assert answer.stdout == "[]\n"
 
