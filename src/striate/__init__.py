@@ -29,6 +29,7 @@ from .layers import (
 from .network import Network, load
 from .receptive import ReceptiveField, receptive_field
 from .training.optimizers import SGD, Adam, AdamW
+from .training.stopping import BestWeights, EarlyStopping
 from .zoo import lenet5
 
 if TYPE_CHECKING:
@@ -39,12 +40,14 @@ __all__ = [
     "Adam",
     "AdamW",
     "AvgPool2D",
+    "BestWeights",
     "BusyError",
     "Conv2D",
     "DataError",
     "Dataset",
     "Dense",
     "Dropout",
+    "EarlyStopping",
     "Flatten",
     "LeakyReLU",
     "MaxPool2D",

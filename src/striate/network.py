@@ -21,6 +21,7 @@ from .training.settings import Settings
 if TYPE_CHECKING:
     from .images.prediction import FilePrediction, PathLike
     from .training.run import History
+    from .training.weighting import ClassWeight
 
 
 class Network(Inspection):
@@ -62,6 +63,7 @@ class Network(Inspection):
         threads: int | None = None,
         label_smoothing: float = 0.0,
         clip_norm: float | None = None,
+        class_weight: ClassWeight = None,
         preprocessed: bool = False,
     ) -> History:
         """Train on images, N,H,W,C, and their labels, N integers or strings.
@@ -85,6 +87,8 @@ class Network(Inspection):
             threads: to compute with; all processors of the process by default.
             label_smoothing: share of each label spread over all classes, 0 to below 1.
             clip_norm: longest gradient, longer ones are scaled down to it.
+            class_weight: "balanced" lets every class count alike, however many images
+                it has; or a mapping of classes to weights. Multiplies sample_weight.
             preprocessed: the images are floats as `preprocessing` makes them.
 
         Returns the history: lists with one entry an epoch for loss, accuracy (both
@@ -106,6 +110,7 @@ class Network(Inspection):
             seed=seed,
             label_smoothing=label_smoothing,
             clip_norm=clip_norm,
+            class_weight=class_weight,
         )
         return fit(
             self,

@@ -18,6 +18,7 @@ from .callbacks import Callbacks, TrainingPlan
 from .evaluation import Examples
 from .run import History, Run
 from .settings import Settings
+from .weighting import class_weighted
 
 if TYPE_CHECKING:
     from ..network import Network
@@ -54,9 +55,9 @@ def fit(
         indices, classes = as_labels(
             labels, inputs.count, network.classes, outputs=outputs
         )
-        examples = Examples(
-            inputs, indices, sample_weights(sample_weight, inputs.count)
-        )
+        weights = sample_weights(sample_weight, inputs.count)
+        weights = class_weighted(settings.class_weight, indices, weights, classes)
+        examples = Examples(inputs, indices, weights)
         validation = _validation(validation_data, rule, classes, preprocessed)
         run = Run(engine, examples, validation, settings, team)
         record = _Record(network, run, images=inputs.array, labels=labels)

@@ -11,6 +11,7 @@ from typing import Any
 from ..engine.randomness import check_seed
 from .optimizers import SGD, Optimizer
 from .schedules import SCHEDULES
+from .weighting import ClassWeight
 
 # Presentations of an image after which small networks gain little more, and the bounds
 # that keep a run on few images long enough and one on many images worth its while.
@@ -65,6 +66,7 @@ class Settings:
     seed: int = 0
     label_smoothing: float = 0.0
     clip_norm: float | None = None
+    class_weight: ClassWeight = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
@@ -117,6 +119,7 @@ class Settings:
             "schedule": self.schedule,
             "label_smoothing": float(self.label_smoothing),
             "clip_norm": None if self.clip_norm is None else float(self.clip_norm),
+            "class_weight": _plain(self.class_weight),
         }
 
 
@@ -138,6 +141,13 @@ def _count(name: str, value: Any) -> int:
     if isinstance(value, bool) or number < 1:
         raise ValueError(f"{name} must be at least 1 but is {value!r}")
     return number
+
+
+def _plain(class_weight: ClassWeight) -> object:
+    """Return class weights as JSON can hold them."""
+    if class_weight is None or isinstance(class_weight, str):
+        return class_weight
+    return {str(name): float(value) for name, value in class_weight.items()}
 
 
 def _is_number(value: object) -> bool:
