@@ -376,3 +376,39 @@ def test_any_network_keeps_its_shapes_and_answers(network, count, threads):
     for trained, team in ((one, 1), (two, threads)):
         trained.fit(images, labels, epochs=2, batch_size=13, threads=team)
     np.testing.assert_array_equal(one.logits(images), two.logits(images))
+
+
+# --- fine-tuning -----------------------------------------------------------------------
+
+
+def test_a_network_for_other_classes_keeps_features_and_preprocessing(digits_network):
+    network, images = digits_network
+    other = network.with_classes(["even", "odd"], seed=3)
+    assert other.classes == ("even", "odd")
+    assert other.preprocessing == network.preprocessing
+    np.testing.assert_array_equal(other.features(images), network.features(images))
+    np.testing.assert_array_equal(
+        other.weights["dense3.weight"],
+        st.lenet5(classes=2, seed=3).weights["dense3.weight"],
+    )
+    before = network.logits(images)
+    labels = np.array(["even", "odd"])[np.arange(len(images)) % 2]
+    other.fit(images, labels, epochs=1)
+    np.testing.assert_array_equal(network.logits(images), before)
+
+
+def test_a_network_for_other_classes_needs_a_dense_layer_at_its_end():
+    network = st.Network([st.Flatten(), st.Dense(3), st.ReLU()], (4, 4, 1))
+    with pytest.raises(st.UsageError, match=r"must be Dense but is ReLU\(\); make a"):
+        network.with_classes([0, 1])
+    network = st.Network([st.Flatten(), st.Dense(3)], (4, 4, 1))
+    with pytest.raises(st.DataError, match="classes must be different"):
+        network.with_classes(["a", "a"])
+
+
+@pytest.fixture(scope="module")
+def digits_network():
+    train, test = st.load_data("digits")
+    network = st.lenet5()
+    network.fit(train.images[:200], train.labels[:200], epochs=1)
+    return network, test.images[:20]

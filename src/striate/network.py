@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +15,7 @@ from .errors import UsageError
 from .images.arrays import as_array
 from .images.inputs import Images
 from .inspection import Inspection
+from .layers import Dense
 from .training.evaluation import accuracy
 from .training.optimizers import Optimizer
 from .training.settings import Settings
@@ -203,6 +205,42 @@ class Network(Inspection):
         """Return the share of images whose most probable class is their label."""
         examples = self._examples(images, labels, sample_weight, preprocessed)
         return accuracy(self._answers(examples.images, threads), examples)
+
+    def with_classes(
+        self, classes: Sequence[str] | Sequence[int], seed: int = 0
+    ) -> Self:
+        """Return a network for other classes that begins with this one's features.
+
+        All layers and weights are copied but the last Dense layer, which gets one unit
+        for each of `classes` and starting weights from `seed`; preprocessing is kept.
+        Training it further is called fine-tuning. Raises UsageError where the last
+        layer is no Dense layer, DataError for classes that are not different names.
+
+        >>> from striate.layers import Dense, Flatten
+        >>> network = Network([Flatten(), Dense(3)], (4, 4, 1))
+        >>> network.with_classes(["cat", "dog"])
+        Network([Flatten(), Dense(2)], (4, 4, 1), seed=0)
+        """
+        *layers, last = self.layers
+        if not isinstance(last, Dense):
+            raise UsageError(
+                f"with_classes replaces the last layer, which must be Dense but is "
+                f"{last!r}; make a network that ends in Dense(classes)."
+            )
+        names = list(classes)
+        head = replace(last, units=len(names))
+        fresh = type(self)([*layers, head], self.input_shape, seed)
+        fresh.classes = names
+        kept = dict(self.weights)
+        prefix = f"{self.resolved[-1].name}."
+        weights = {
+            name: array if name.startswith(prefix) else kept[name]
+            for name, array in fresh.weights.items()
+        }
+        fresh.set_weights(weights)
+        fresh.learned(self.preprocessing, fresh.classes)
+        fresh.training = {"input": self.training.get("input")}
+        return fresh
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write weights, architecture, classes and preprocessing into one file.
