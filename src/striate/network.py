@@ -16,6 +16,7 @@ from .images.arrays import as_array
 from .images.inputs import Images
 from .inspection import Inspection
 from .layers import Dense
+from .stack import checked_classes
 from .training.evaluation import accuracy
 from .training.optimizers import Optimizer
 from .training.settings import Settings
@@ -227,10 +228,9 @@ class Network(Inspection):
                 f"with_classes replaces the last layer, which must be Dense but is "
                 f"{last!r}; make a network that ends in Dense(classes)."
             )
-        names = list(classes)
+        names = checked_classes(classes, len(classes))
         head = replace(last, units=len(names))
         fresh = type(self)([*layers, head], self.input_shape, seed)
-        fresh.classes = names
         kept = dict(self.weights)
         prefix = f"{self.resolved[-1].name}."
         weights = {
@@ -238,7 +238,7 @@ class Network(Inspection):
             for name, array in fresh.weights.items()
         }
         fresh.set_weights(weights)
-        fresh.learned(self.preprocessing, fresh.classes)
+        fresh.learned(self.preprocessing, names)
         fresh.training = {"input": self.training.get("input")}
         return fresh
 
