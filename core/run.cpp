@@ -103,8 +103,12 @@ bool run_forward(const Plan<T>& plan, const T* weights, const Source<T>& source,
                     const Shape& shape = plan.steps()[step].out;
                     T* values = plan.output(step, arena);
                     // The last step's output is read by nobody else.
-                    if (w.probabilities)
+                    if (w.probabilities) {
+                        const T temperature = T(w.temperature);
+                        for (int64_t i = 0; i < shape.C * kLanes; ++i)
+                            values[i] /= temperature;  // by 1 it keeps their bits
                         plan.kernels().softmax(shape.C, values, values);
+                    }
                     unload(shape, block, values, w.out);
                 }
                 return go_on();

@@ -20,6 +20,7 @@ struct Wanted {
     size_t step;
     T* out;
     bool probabilities = false;  // softmax over C instead of the plain values
+    double temperature = 1.0;    // by which softmax divides them first
 };
 
 // Returns false where it was interrupted.

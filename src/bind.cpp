@@ -187,7 +187,8 @@ size_t step_of(const Plan<T>& plan, int layer) {
 template <class T>
 std::vector<Result<T>> plan_forward(const Plan<T>& plan, Array<const T, 1> weights,
                                     nb::object images, const std::vector<int>& layers,
-                                    bool probabilities, int threads) {
+                                    bool probabilities, int threads,
+                                    double temperature) {
     check_weights(plan, weights.shape(0));
     const Source<T> source = source_of<T>(images, plan.steps()[0].in);
     std::vector<Wanted<T>> wanted;
@@ -197,7 +198,8 @@ std::vector<Result<T>> plan_forward(const Plan<T>& plan, Array<const T, 1> weigh
         const Shape out = plan.steps()[step].out;
         const bool last = step + 1 == plan.steps().size();
         results.push_back(new_array<T>(image_shape(source.count, out)));
-        wanted.push_back({step, results.back().data(), probabilities && last});
+        wanted.push_back(
+            {step, results.back().data(), probabilities && last, temperature});
     }
     demand(!wanted.empty(), "at least one layer must be wanted");
     const bool done = without_gil([&](const Interrupted& interrupted) {
@@ -370,9 +372,10 @@ nb::class_<Plan<T>> bind_plan(nb::module_& m, const char* name, const char* text
             "images"_a, "threads"_a, "training"_a,
             "Bytes that a call takes besides its arrays; training: of a batch.")
         .def("forward", &plan_forward<T>, "weights"_a, "images"_a, "layers"_a,
-             "probabilities"_a, "threads"_a,
+             "probabilities"_a, "threads"_a, "temperature"_a = 1.0,
              "Outputs (N, H, W, C) of the layers, flat ones (N, 1, 1, D); with "
-             "probabilities, the last layer's through softmax.")
+             "probabilities, the last layer's divided by temperature and through "
+             "softmax.")
         .def("input_gradient", &plan_input_gradient<T>, "weights"_a, "images"_a,
              "layer"_a, "seeds"_a.none(), "labels"_a.none(), "label_smoothing"_a,
              "threads"_a, "Gradient of the input, (N, H, W, C).")

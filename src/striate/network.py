@@ -150,7 +150,10 @@ class Network(Inspection):
         invert: bool = False,
         threads: int | None = None,
     ) -> Floats:
-        """Return the probability of every class for every image, N,K (softmax)."""
+        """Return the probability of every class for every image, N,K.
+
+        Softmax of the logits divided by `temperature`.
+        """
         inputs = self._inputs(images, preprocessed, invert)
         return self._answers(inputs, threads, probabilities=True)
 
@@ -207,6 +210,39 @@ class Network(Inspection):
         examples = self._examples(images, labels, sample_weight, preprocessed)
         return accuracy(self._answers(examples.images, threads), examples)
 
+    def calibrate(
+        self,
+        images: object,
+        labels: object,
+        *,
+        preprocessed: bool = False,
+        threads: int | None = None,
+    ) -> float:
+        """Set `temperature` so that probabilities are right as often as they say.
+
+        `images` and `labels` must be others than those of `fit`, on which networks are
+        too sure of themselves; validation images will do. No answer changes, only its
+        probability (`training.calibration.temperature` says how it is found). Returns
+        the temperature: above 1 where the network was too sure. Raises BusyError in
+        training, and ShapeError or DataError for the arguments.
+        Source: temperature scaling; Guo, Pleiss, Sun and Weinberger, 2017.
+
+        >>> from striate import Dense, Flatten
+        >>> pixels = np.arange(8, dtype=np.uint8).reshape(2, 2, 2, 1) * 30
+        >>> network = Network([Flatten(), Dense(2)], (2, 2, 1))
+        >>> history = network.fit(pixels, ["dark", "bright"], epochs=50)
+        >>> network.calibrate(pixels[:1], ["dark"]) == network.temperature
+        True
+        >>> network.predict_proba(pixels[:1]).max().round(2)  # one image proves little
+        np.float32(0.67)
+        """
+        from .training.calibration import temperature
+
+        examples = self._examples(images, labels, None, preprocessed)
+        logits = self._answers(examples.images, threads)
+        self.temperature = temperature(logits, examples.labels)
+        return self.temperature
+
     def with_classes(
         self, classes: Sequence[str] | Sequence[int], seed: int = 0
     ) -> Self:
@@ -261,7 +297,11 @@ class Network(Inspection):
         shape = (inputs.count, self.outputs)
         last = len(self.resolved) - 1
         outputs = self.engine.forward(
-            inputs, [last], probabilities=probabilities, threads=threads
+            inputs,
+            [last],
+            probabilities=probabilities,
+            temperature=self.temperature,
+            threads=threads,
         )
         return outputs[0].reshape(shape)
 

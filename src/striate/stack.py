@@ -19,6 +19,7 @@ from .images.inputs import InputRule
 from .images.labels import Classes
 from .images.preprocess import Preprocessing
 from .resolve import Layer, ResolvedLayer, resolve
+from .training.calibration import checked_temperature
 
 if TYPE_CHECKING:
     from .table import Summary
@@ -52,6 +53,7 @@ class Stack:
         """Set by a callback to end `fit` after the steps under way."""
         self._classes: Classes | None = None
         self._preprocessing: Preprocessing | None = None
+        self._temperature = 1.0
 
     @property
     def resolved(self) -> tuple[ResolvedLayer, ...]:
@@ -109,10 +111,24 @@ class Stack:
     def classes(self, names: Sequence[str] | Sequence[int]) -> None:
         self._classes = checked_classes(names, self.outputs)
 
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by before they become probabilities.
+
+        1.0 until `calibrate` has chosen it; training and new weights set it back. May
+        be set to a number from 0.05 to 20.
+        """
+        return self._temperature
+
+    @temperature.setter
+    def temperature(self, value: float) -> None:
+        self._temperature = checked_temperature(value)
+
     def learned(self, preprocessing: Preprocessing | None, classes: Classes) -> None:
         """Take over what training images and labels told; called by `fit`."""
         self._preprocessing = preprocessing
         self._classes = classes
+        self._temperature = 1.0
 
     @property
     def weights(self) -> Mapping[str, Floats]:
@@ -133,6 +149,7 @@ class Stack:
         """
         arrays = checked_weights(self.resolved, weights)
         with self.engine.usage.changing("set_weights"):
+            self._temperature = 1.0
             if arrays:
                 flat = [array.ravel() for array in arrays.values()]
                 self.engine.flat[:] = np.concatenate(flat)
@@ -152,6 +169,7 @@ class Stack:
                 "flat": self.engine.flat.copy(),
                 "classes": self._classes,
                 "preprocessing": self._preprocessing,
+                "temperature": self._temperature,
                 "training": self.training,
             }
 
@@ -159,6 +177,7 @@ class Stack:
         resolved = resolve(state["layers"], state["input_shape"])
         self._set_up(resolved, check_seed(state["seed"]), np.array(state["flat"]))
         self._preprocessing = state["preprocessing"]
+        self._temperature = state["temperature"]
         self.training = state["training"]
         if state["classes"] is not None:
             self.classes = state["classes"]

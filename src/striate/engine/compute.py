@@ -40,11 +40,13 @@ class Engine:
         layers: Sequence[int],
         *,
         probabilities: bool = False,
+        temperature: float = 1.0,
         threads: int | None = None,
     ) -> list[Floats]:
         """Return the outputs of layers, N,H,W,C or N,D, in the order they are named.
 
-        With `probabilities` the last layer's output goes through softmax.
+        With `probabilities` the last layer's output is divided by `temperature` and
+        goes through softmax.
         """
         team = thread_count(threads)
         shapes = [self.resolved[index].output_shape for index in layers]
@@ -56,7 +58,12 @@ class Engine:
         )
         with self.usage.reading():
             outputs = self.plan.forward(
-                self.flat, images.source, list(layers), probabilities, team
+                self.flat,
+                images.source,
+                list(layers),
+                probabilities,
+                team,
+                temperature,
             )
         return [
             output.reshape(images.count, *shape)

@@ -15,6 +15,7 @@ from ..images.preprocess import Preprocessing
 from ..layers import layer_from_config
 from ..resolve import resolve
 from ..stack import checked_classes
+from ..training.calibration import checked_temperature
 
 
 def to_metadata(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -32,6 +33,7 @@ def to_metadata(state: Mapping[str, Any]) -> dict[str, Any]:
         },
         "classes": None if classes is None else list(classes),
         "preprocessing": None if known is None else known.to_config(),
+        "temperature": state["temperature"],
         "training": state["training"],
     }
 
@@ -63,6 +65,7 @@ def from_metadata(
                     f"it names classes, but its last layer puts out {spell(outputs)}."
                 )
             classes = checked_classes(classes, outputs[0])
+        temperature = checked_temperature(metadata.get("temperature", 1.0))
         arrays = checked_weights(resolved, weights)
         seed = check_seed(architecture.get("seed", 0))
     except (TypeError, ValueError) as error:
@@ -77,5 +80,6 @@ def from_metadata(
         "flat": np.concatenate(flat) if flat else np.empty(0, np.float32),
         "classes": classes,
         "preprocessing": preprocessing,
+        "temperature": temperature,
         "training": metadata["training"],
     }
