@@ -423,7 +423,7 @@ def test_predict_does_the_others_when_a_file_fails(
     answers = [json.loads(line) for line in result.stdout.splitlines()]
     assert [sorted(answer) for answer in answers] == [
         ["error", "file"],
-        ["file", "label", "probabilities", "probability"],
+        ["file", "label", "probabilities", "probability", "rejected"],
         ["error", "file"],
         ["error", "file"],
     ]

@@ -176,16 +176,22 @@ class Network(Inspection):
         files: Iterable[PathLike],
         invert: bool | Literal["auto"] = "auto",
         threads: int | None = None,
+        reject: float = 0.0,
     ) -> list[FilePrediction]:
         """Return label, probabilities and notes for image files of any size and kind.
 
         Files are fitted as the training images were. `invert` turns dark and bright:
         "auto" where the file's background is the opposite of the training images'.
+        Answers whose probability is below `reject`, 0 to 1, are marked as rejected.
         Raises DataError naming the first file that cannot be read, UsageError where
-        the network was not trained on uint8 images.
+        the network was not trained on uint8 images, ValueError for `reject`.
         """
         from .images.prediction import file_predictions, read_files
 
+        if not 0 <= reject <= 1:
+            raise ValueError(
+                f"reject must be a probability from 0 to 1 but is {reject!r}."
+            )
         if self._preprocessing is None or self._classes is None:
             raise UsageError(
                 "this network was not trained on uint8 images and does not know how "
@@ -194,7 +200,7 @@ class Network(Inspection):
         records = []
         for names, pixels, notes in read_files(files, self._preprocessing, invert):
             rows = self.predict_proba(pixels, threads=threads)
-            records += file_predictions(names, notes, rows, self._classes)
+            records += file_predictions(names, notes, rows, self._classes, reject)
         return records
 
     def score(

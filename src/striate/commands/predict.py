@@ -17,9 +17,10 @@ from ..images.prediction import FilePrediction, file_predictions
 from ..images.preprocess import Preprocessing
 from ..network import load
 from .console import BAD_DATA, Console, common_options
-from .options import COUNT
+from .options import COUNT, TARGET
 
 _TOGETHER = 64  # files that are answered in one go
+_UNKNOWN = "unknown"  # the answer where the most probable class is rejected
 
 Pixels = NDArray[np.uint8]
 
@@ -38,6 +39,13 @@ Pixels = NDArray[np.uint8]
     metavar="K",
     help="Give the K most probable classes.  [default: 1; with --json all]",
 )
+@click.option(
+    "--reject",
+    type=TARGET,
+    metavar="P",
+    default=0.0,
+    help="Answer unknown where the most probable class is below this, such as 0.9.",
+)
 @common_options
 def predict(
     console: Console,
@@ -46,17 +54,20 @@ def predict(
     files: tuple[str, ...],
     invert: bool | None,
     top: int | None,
+    reject: float,
 ) -> int:
     """Say what is in image files.
 
     FILE is an image of any kind Pillow reads, a folder (all images in it and below),
     or - for standard input. Each is fitted as the training images were. A file that
-    cannot be read is reported, the others are done, and the exit code is 3.
+    cannot be read is reported, the others are done, and the exit code is 3. JSON keeps
+    the label of a rejected answer, with "rejected": true.
 
     \b
     Examples:
       striate predict mnist-lenet5.safetensors photo.png
       striate predict mnist-lenet5.safetensors scans/ --json > answers.jsonl
+      striate predict mnist-lenet5.safetensors photo.png --reject 0.9
       cat photo.png | striate predict mnist-lenet5.safetensors - --top 3
     """
     network = load(model)
@@ -77,7 +88,9 @@ def predict(
                 _refuse(console, name, image)
             else:
                 one: NDArray[np.float32] = np.atleast_2d(next(rows))
-                (answer,) = file_predictions([name], [None], one, network.classes)
+                (answer,) = file_predictions(
+                    [name], [None], one, network.classes, reject
+                )
                 _answer(console, answer, top)
     return code
 
@@ -105,7 +118,8 @@ def _read(
 def _answer(console: Console, answer: FilePrediction, top: int | None) -> None:
     likeliest = sorted(answer.probabilities.items(), key=lambda item: -item[1])
     width = max(len(str(label)) for label in answer.probabilities)
-    text = "".join(
+    text = f"{_UNKNOWN}  " if answer.rejected else ""
+    text += "".join(
         f"{label!s:{width}}  {100 * share:5.1f} %  "
         for label, share in likeliest[: top or 1]
     )
@@ -114,6 +128,7 @@ def _answer(console: Console, answer: FilePrediction, top: int | None) -> None:
         "file": answer.file,
         "label": answer.label,
         "probability": answer.probability,
+        "rejected": answer.rejected,
         "probabilities": {str(label): share for label, share in listed},
     }
     console.result(text + click.format_filename(answer.file), values)

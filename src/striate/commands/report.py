@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DataError
+from ..training.calibration import expected_calibration_error
+from .answers import Answers, Rejection
 
 if TYPE_CHECKING:
     from ..data import Dataset
@@ -60,7 +62,8 @@ class ClassResult:
 class Report:
     """The answers of a network to images whose classes are known.
 
-    ``confusion[true, answered]`` counts images; both axes follow ``classes``.
+    ``confusion[true, answered]`` counts images; both axes follow ``classes``. What is
+    said of probabilities needs the ``answers`` themselves, image by image.
 
     >>> report = Report.measure([0, 0, 1, 1], [0, 1, 1, 1], ("cat", "dog"))
     >>> report.accuracy, report.confusion.tolist()
@@ -69,6 +72,7 @@ class Report:
 
     classes: tuple[str | int, ...]
     confusion: NDArray[np.int64]
+    answers: Answers | None = None
 
     @classmethod
     def measure(
@@ -100,18 +104,9 @@ class Report:
 
         Raises DataError where it does not know one.
         """
-        known = {str(name): index for index, name in enumerate(network.classes or ())}
-        occurring = [dataset.classes[label] for label in np.unique(dataset.labels)]
-        unknown = [name for name in occurring if name not in known]
-        if unknown:
-            raise DataError(
-                f"{dataset.name} has the class {unknown[0]!r}, but the model knows "
-                f"{', '.join(known) or 'no classes: it is not trained'}; give the kind "
-                f"of data it was trained on."
-            )
-        places = np.array([known.get(name, -1) for name in dataset.classes])
-        answers = network.predict_proba(dataset.images).argmax(axis=1)
-        return cls.measure(places[dataset.labels], answers, network.classes or ())
+        answers = Answers.of(network, dataset)
+        counted = cls.measure(answers.labels, answers.answered, network.classes or ())
+        return replace(counted, answers=answers)
 
     @property
     def images(self) -> int:
@@ -141,6 +136,19 @@ class Report:
             ClassResult(name, int(images), int(correct))
             for name, images, correct in zip(self.classes, totals, hits, strict=True)
         )
+
+    @property
+    def rejections(self) -> tuple[Rejection, ...]:
+        """The accuracy where the least confident answers are not given."""
+        return self.answers.rejections() if self.answers else ()
+
+    @property
+    def calibration_error(self) -> float | None:
+        """How far probabilities are from the accuracy, as a share of 1, on average."""
+        if self.answers is None:
+            return None
+        answers = self.answers
+        return expected_calibration_error(answers.probabilities, answers.labels)
 
     def worst(self, count: int = 3) -> tuple[ClassResult, ...]:
         """Return the ``count`` classes with the lowest accuracy, faultless ones never."""
@@ -172,19 +180,45 @@ class Report:
                 for result in self.per_class
             ],
             "confusion": self.confusion.tolist(),
+            "rejected": rejected_values(self.rejections),
+            "calibration_error": self.calibration_error,
         }
 
     def __str__(self) -> str:
-        """Say it in a line or two, without naming the images."""
+        """Say it in up to three lines, without naming the images."""
         low, high = self.interval
-        text = (
+        lines = [
             f"{100 * self.accuracy:.2f} % of {self.images:,} images "
             f"(95 % interval {100 * low:.2f} to {100 * high:.2f} %)"
-        )
-        worst = ", ".join(map(self._say, self.worst()))
-        return f"{text}\nworst classes: {worst}" if worst else text
+        ]
+        if worst := self.worst():
+            lines.append(f"worst classes: {', '.join(map(self._say, worst))}")
+            better = [
+                f"{100 * one.accuracy:.2f} % at {100 * one.share:g} % rejected "
+                f"(below {one.threshold:.2f})"
+                for one in self.rejections
+                if one.share
+            ]
+            lines += (
+                [f"least confident rejected: {', '.join(better)}"] if better else []
+            )
+        return "\n".join(lines)
 
     def _say(self, result: ClassResult) -> str:
         confused = self.confused_with(result.name)
         taken = f", {confused[1]} taken for {confused[0]}" if confused else ""
         return f"{result.name} ({result.correct} of {result.images} right{taken})"
+
+
+def rejected_values(rejections: tuple[Rejection, ...]) -> list[dict[str, float]]:
+    """Return what JSON says of rejections."""
+    return [
+        {
+            "share": one.share,
+            "threshold": one.threshold,
+            "images": one.images,
+            "correct": one.correct,
+            "accuracy": one.accuracy,
+        }
+        for one in rejections
+    ]

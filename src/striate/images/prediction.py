@@ -23,8 +23,10 @@ _TOGETHER = 256  # files that are in memory at once
 class FilePrediction:
     """What a network says about one image file.
 
-    `probabilities` has every class; `note` tells where the file's background is not
-    that of the training images, and what was done about it.
+    `label` is the most probable class; `rejected` tells that its probability is below
+    what was asked for, so that the answer is "unknown". `probabilities` has every class;
+    `note` tells where the file's background is not that of the training images, and
+    what was done about it.
     """
 
     file: str
@@ -32,6 +34,7 @@ class FilePrediction:
     probability: float
     probabilities: dict[str | int, float]
     note: str | None = None
+    rejected: bool = False
 
 
 def read_files(
@@ -55,8 +58,9 @@ def file_predictions(
     notes: list[str | None],
     probabilities: NDArray[np.float32],
     classes: Classes,
+    reject: float = 0.0,
 ) -> list[FilePrediction]:
-    """Put probabilities N,K into one record for each file."""
+    """Put probabilities N,K into one record for each file; rejected below `reject`."""
     records = []
     for name, note, row in zip(names, notes, probabilities, strict=True):
         values = row.tolist()
@@ -68,6 +72,7 @@ def file_predictions(
                 probability=values[best],
                 probabilities=dict(zip(classes, values, strict=True)),
                 note=note,
+                rejected=values[best] < reject,
             )
         )
     return records
