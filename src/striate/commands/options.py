@@ -50,7 +50,7 @@ class Number(ParamType):
         """Return the number, or fail with the rule it breaks."""
         try:
             number = self.kind(value)
-        except ValueError:
+        except (TypeError, ValueError):
             self.fail(f"{value!r} is not a {self.name}.", param, ctx)
         enough = number > self.low or (self.ends[0] == "[" and number == self.low)
         little = number < self.high or (self.ends[1] == "]" and number == self.high)

@@ -54,9 +54,16 @@ class RunFolder:
         writer.writerows(self._rows)
         self._write("history.csv", table.getvalue())
 
-    def write_settings(self, settings: Mapping[str, Any]) -> None:
-        """Write settings.json: everything that decides how the run comes out."""
-        self._write_json("settings.json", {**settings, "versions": versions()})
+    def write_settings(
+        self, options: Mapping[str, Any], record: Mapping[str, Any]
+    ) -> None:
+        """Write settings.json: everything that decides how the run comes out.
+
+        ``options`` is what `striate train --config` takes; ``record`` what became of
+        them, with the data's hashes, for people and programs to read.
+        """
+        record = {**record, "versions": versions()}
+        self._write_json("settings.json", {"options": options, "record": record})
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write result.json: what `striate train --json` prints."""

@@ -15,6 +15,7 @@ from ..network import Network
 from ..saving.files import check_destination
 from ..saving.modelfile import unwritable
 from ..zoo import NETWORKS
+from .config import config_option, recorded_options
 from .console import Console, common_options, instruction_set, target
 from .course import follow
 from .options import SHARE, TARGET, Recipe, WholeNumber, recipe_options
@@ -84,6 +85,7 @@ class Data:
     metavar="SHARE",
     help="Exit with 4 when the test accuracy is below this, such as 0.98.",
 )
+@config_option
 @common_options
 def train(
     console: Console,
@@ -108,6 +110,7 @@ def train(
       striate train digits
       striate train mnist --epochs 3 -o quick.safetensors
       striate train mnist --optimizer adam --validation 0.1 --run runs/adam
+      striate train --config runs/adam/settings.json --run runs/again
     """
     recipe = Recipe(**options)
     recipe.build_optimizer(1)  # contradictions are told before anything is loaded
@@ -122,9 +125,10 @@ def train(
     _check(path)
     if folder:
         folder.write_settings(
+            recorded_options(click.get_current_context(), epochs=settings.epochs),
             {"network": name, "data": _describe(data, loaded), "validation": share}
             | {"settings": settings.to_config(), "seed": settings.seed}
-            | {"threads": threads, "isa": instruction_set(), "model": str(path)}
+            | {"threads": threads, "isa": instruction_set(), "model": str(path)},
         )
     console.note(f"network {name}: {network.parameters:,} parameters")
     chosen = " (chosen by the number of images; --epochs changes it)"
