@@ -1,0 +1,1 @@
+"""Pictures of runs and networks, drawn by matplotlib: pip install 'striate[plot]'."""

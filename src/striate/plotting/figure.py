@@ -1,0 +1,73 @@
+"""Figures without a display and without matplotlib's global state; names made safe."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from ..errors import UsageError
+from ..saving.files import replace_file
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+NEEDED = "pictures need matplotlib: pip install 'striate[plot]'"
+
+# Okabe and Ito's colours: told apart by the colour-blind, and of different lightness.
+FIRST, SECOND, THIRD = "#0072B2", "#D55E00", "#555555"
+GRID = "#DDDDDD"
+_DOTS_PER_INCH = 120
+
+
+def available() -> bool:
+    """Return whether matplotlib is installed, without importing it."""
+    return find_spec("matplotlib") is not None
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of so many inches; UsageError without matplotlib."""
+    if not available():
+        raise UsageError(f"{NEEDED}.")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(
+        (width, height),
+        dpi=_DOTS_PER_INCH,
+        layout="constrained",
+        facecolor="white",
+    )
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def plain_axes(axes: Axes) -> None:
+    """Leave of an axes' frame what is read: left and bottom, and a faint grid."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def write_png(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write a figure as PNG, whole or not at all; raises OSError."""
+    content = io.BytesIO()
+    with warnings.catch_warnings():
+        # A script that the font lacks is drawn as boxes, and is no reason to complain.
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        figure.savefig(content, format="png", metadata={"Software": None})
+    replace_file(path, content.getvalue())
+
+
+def safe_name(name: object, longest: int = 18) -> str:
+    """Return a name as one short line that can be drawn.
+
+    >>> safe_name("a very long name of a class"), safe_name("two\\nlines")
+    ('a very long name …', 'two?lines')
+    """
+    text = str(name).encode(errors="replace").decode()
+    text = "".join(one if one.isprintable() else "?" for one in text)
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -1,0 +1,69 @@
+"""The worst mistakes: the images a network was most sure of and wrong about."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .figure import new_figure, safe_name
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST_IMAGES = 24
+_COLUMNS = 6
+_COARSE = 96  # pixels a side up to which every pixel is drawn as a square
+
+
+def mistakes_sheet(
+    images: NDArray[np.uint8],
+    labels: Sequence[object],
+    answers: Sequence[object],
+    probabilities: Sequence[float],
+    title: str = "",
+) -> Figure:
+    """Draw images with their true class, the answer and its probability.
+
+    Arguments:
+        images: uint8 N,H,W,C of one channel or of red, green and blue; of any other
+            number of channels the mean is drawn. N from 1 to 24.
+        labels, answers, probabilities: N of each.
+
+    Raises UsageError without matplotlib.
+    """
+    columns = min(_COLUMNS, len(images))
+    rows = math.ceil(len(images) / columns)
+    height, width = images.shape[1:3]
+    tall = min(max(height / width, 0.5), 2.0)
+    figure = new_figure(max(1.65 * columns, 4), rows * (1.6 * tall + 0.5) + 0.4)
+    if title:
+        figure.suptitle(title, fontsize="medium", parse_math=False)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for axes, image, label, answer, probability in zip(
+        grid.flat, images, labels, answers, probabilities, strict=False
+    ):
+        axes.imshow(
+            _drawable(image),
+            cmap="gray",
+            vmin=0,
+            vmax=255,
+            interpolation="nearest" if max(height, width) <= _COARSE else "antialiased",
+        )
+        axes.set_title(
+            f"{safe_name(label)}\ntaken for {safe_name(answer, 12)}, "
+            f"{100 * probability:.0f} %",
+            fontsize="small",
+            parse_math=False,
+        )
+    return figure
+
+
+def _drawable(image: NDArray[np.uint8]) -> NDArray[Any]:
+    channels = image.shape[2]
+    return image if channels == 3 else image.mean(axis=2)
