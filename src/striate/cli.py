@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from . import __version__
-from .commands import doctor, predict, summary, test, train
+from .commands import doctor, lr_find, predict, summary, test, train
 from .commands.console import FAILED, INTERRUPTED, VERBOSE, exit_code
 from .errors import StriateError
 
@@ -78,5 +78,12 @@ def main() -> None:
     """
 
 
-for _verb in (train.train, test.test, predict.predict, summary.summary, doctor.doctor):
+for _verb in (
+    train.train,
+    test.test,
+    predict.predict,
+    summary.summary,
+    lr_find.lr_find,
+    doctor.doctor,
+):
     main.add_command(_verb)

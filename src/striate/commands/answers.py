@@ -54,7 +54,8 @@ class Answers:
     @cached_property
     def answered(self) -> NDArray[np.intp]:
         """The class that was answered, by image."""
-        return self.probabilities.argmax(axis=1)
+        answered: NDArray[np.intp] = self.probabilities.argmax(axis=1)
+        return answered
 
     @cached_property
     def confidence(self) -> NDArray[np.float32]:
@@ -65,7 +66,8 @@ class Answers:
     @property
     def right(self) -> NDArray[np.bool_]:
         """Whether the answer was right, by image."""
-        return self.answered == self.labels
+        right: NDArray[np.bool_] = self.answered == self.labels
+        return right
 
     def mistakes(self) -> NDArray[np.intp]:
         """Return the places of the wrong answers, the most confident first."""

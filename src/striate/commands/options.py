@@ -135,7 +135,7 @@ class Recipe:
         )
 
 
-_OPTIONS = (
+_COURSE_OPTIONS = (
     click.option(
         "--epochs",
         type=COUNT,
@@ -143,6 +143,25 @@ _OPTIONS = (
         help="Times every image is seen.  [default: by the number of images: "
         f"{default_epochs(60_000)} for MNIST, {default_epochs(1_438)} for digits]",
     ),
+    click.option(
+        "--learning-rate",
+        type=Number(0),
+        metavar="X",
+        help="Highest learning rate of the run.  "
+        f"[default: {DEFAULTS.learning_rate:g} at 128 images a step and less with "
+        "fewer; adam and adamw: "
+        f"{Adam().learning_rate:g}]",
+    ),
+    click.option(
+        "--schedule",
+        type=click.Choice(SCHEDULES),
+        default="one-cycle",
+        show_default=True,
+        help="How the learning rate goes over the run.",
+    ),
+)
+
+_STEP_OPTIONS = (
     click.option(
         "--batch-size",
         type=COUNT,
@@ -155,15 +174,6 @@ _OPTIONS = (
         default="sgd",
         show_default=True,
         help="Rule by which gradients change the weights.",
-    ),
-    click.option(
-        "--learning-rate",
-        type=Number(0),
-        metavar="X",
-        help="Highest learning rate of the run.  "
-        f"[default: {DEFAULTS.learning_rate:g} at 128 images a step and less with "
-        "fewer; adam and adamw: "
-        f"{Adam().learning_rate:g}]",
     ),
     click.option(
         "--momentum",
@@ -192,13 +202,6 @@ _OPTIONS = (
         help="Shorten gradients that are longer than this.  [default: never]",
     ),
     click.option(
-        "--schedule",
-        type=click.Choice(SCHEDULES),
-        default="one-cycle",
-        show_default=True,
-        help="How the learning rate goes over the run.",
-    ),
-    click.option(
         "--label-smoothing",
         type=Number(0, 1, "[)"),
         metavar="X",
@@ -218,7 +221,14 @@ _OPTIONS = (
 
 
 def recipe_options(verb: Verb) -> Verb:
-    """Give a verb the options of a recipe, in the order of the list above."""
-    for option in reversed(_OPTIONS):
+    """Give a verb the options of a recipe, in the order of the lists above."""
+    for option in reversed(_COURSE_OPTIONS + _STEP_OPTIONS):
+        verb = option(verb)
+    return verb
+
+
+def step_options(verb: Verb) -> Verb:
+    """Give a verb only the options that say how each step is made."""
+    for option in reversed(_STEP_OPTIONS):
         verb = option(verb)
     return verb

@@ -187,10 +187,11 @@ class Report:
     def __str__(self) -> str:
         """Say it in up to three lines, without naming the images."""
         low, high = self.interval
-        lines = [
+        text = (
             f"{100 * self.accuracy:.2f} % of {self.images:,} images "
             f"(95 % interval {100 * low:.2f} to {100 * high:.2f} %)"
-        ]
+        )
+        lines = [text]
         if worst := self.worst():
             lines.append(f"worst classes: {', '.join(map(self._say, worst))}")
             better = [

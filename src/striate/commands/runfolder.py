@@ -19,7 +19,7 @@ from ..saving.files import replace_file
 
 
 class RunFolder:
-    """A folder with settings.json, history.csv and result.json beside the model.
+    """A folder with settings.json, history.csv, result.json, report.md and pictures.
 
     Given to `fit` as a callback it writes history.csv after every epoch, so that a run
     that ends early leaves its history too. Raises UsageError where the folder holds a
@@ -68,6 +68,10 @@ class RunFolder:
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write result.json: what `striate train --json` prints."""
         self._write_json("result.json", result)
+
+    def write_report(self, text: str) -> None:
+        """Write report.md: the run on one page."""
+        self._write("report.md", text)
 
     def _write_json(self, name: str, values: Mapping[str, Any]) -> None:
         self._write(name, json.dumps(values, indent=2) + "\n")

@@ -15,12 +15,14 @@ from ..network import Network
 from ..saving.files import check_destination
 from ..saving.modelfile import unwritable
 from ..zoo import NETWORKS
+from .answers import calibrate
 from .config import config_option, recorded_options
 from .console import Console, common_options, instruction_set, target
 from .course import follow
 from .options import SHARE, TARGET, Recipe, WholeNumber, recipe_options
-from .report import Report
+from .report import Report, rejected_values
 from .runfolder import RunFolder
+from .runreport import write_report
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ class Data:
 @click.option(
     "--run",
     metavar="DIR",
-    help="Folder for the model, history.csv, settings.json and result.json.",
+    help="Folder for the model, history.csv, settings.json, result.json, report.md and "
+    "pictures.",
 )
 @click.option(
     "--fail-under",
@@ -137,6 +140,8 @@ def train(
     course = follow(
         console, network, loaded.training, loaded.validation, settings, threads, folder
     )
+    if loaded.validation:
+        calibrate(network, loaded.validation)
     path = _save(console, network, path, unfinished=course.code != 0)
     test = Report.of(network, loaded.test)
     validation = loaded.validation and Report.of(network, loaded.validation)
@@ -154,6 +159,9 @@ def train(
         "validation_interval": validation and validation.interval,
         "test_accuracy": test.accuracy,
         "test_interval": test.interval,
+        "test_rejected": rejected_values(test.rejections),
+        "test_calibration_error": test.calibration_error,
+        "temperature": network.temperature if validation else None,
         "seed": settings.seed,
         "threads": threads,
     }
@@ -162,6 +170,15 @@ def train(
     lines = [f"validation accuracy {validation}"] if validation else []
     lines += [f"test accuracy {test}", f"model {path}, {result['model_bytes']:,} bytes"]
     console.result("\n".join(lines), result)
+    if folder:
+        told = {"validation": validation, "test": test}
+        reports = {
+            part: (report, loaded.parts()[part])
+            for part, report in told.items()
+            if report
+        }
+        write_report(console, folder, result, course.epochs, settings, reports)
+        console.note(f"report {folder.path / 'report.md'}")
     return course.code or target(console, test, fail_under)
 
 

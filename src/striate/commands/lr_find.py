@@ -1,0 +1,158 @@
+"""`striate lr-find`: which learning rates a network learns at."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext
+from typing import Any
+
+import click
+import numpy as np
+
+from ..data import load_data
+from ..engine.machine import thread_count
+from ..errors import UsageError
+from ..plotting.figure import NEEDED, available, check_picture, write_png
+from ..training.range_test import (
+    FEWEST_STEPS,
+    HIGHEST,
+    LOWEST,
+    STEPS,
+    RangeTest,
+    range_test,
+)
+from ..zoo import NETWORKS
+from .console import Console, common_options
+from .options import Number, Recipe, WholeNumber, step_options
+from .progress import ProgressLine
+
+_ROWS = 13  # of the table that people see: two for every power of ten
+
+
+@click.command("lr-find")
+@click.argument("data")
+@click.option(
+    "--network",
+    "name",
+    type=click.Choice(tuple(NETWORKS)),
+    default="lenet5",
+    show_default=True,
+    help="What to train; `striate summary NETWORK` shows it.",
+)
+@step_options
+@click.option(
+    "--lowest",
+    type=Number(0),
+    metavar="X",
+    default=LOWEST,
+    show_default=True,
+    help="Learning rate of the first step.",
+)
+@click.option(
+    "--highest",
+    type=Number(0),
+    metavar="X",
+    default=HIGHEST,
+    show_default=True,
+    help="Learning rate of the last step.",
+)
+@click.option(
+    "--steps",
+    type=WholeNumber(FEWEST_STEPS),
+    metavar="N",
+    default=STEPS,
+    show_default=True,
+    help="Steps from the lowest rate to the highest.",
+)
+@click.option(
+    "--threads",
+    type=WholeNumber(1, 1024),
+    metavar="N",
+    help="Threads to compute with.  [default: the processors there are]",
+)
+@click.option("-o", "--output", metavar="FILE", help="PNG to draw the test into.")
+@common_options
+def lr_find(
+    console: Console,
+    /,
+    data: str,
+    name: str,
+    lowest: float,
+    highest: float,
+    steps: int,
+    threads: int | None,
+    output: str | None,
+    **options: Any,
+) -> int:
+    """Find a learning rate for DATA by a range test.
+
+    Trains a network for some steps at rising learning rates and watches its loss: it
+    falls where the rate is right and rises where it is too high. Suggests a third of
+    the rate at which it was lowest. Only training images are used; nothing is saved.
+
+    \b
+    Examples:
+      striate lr-find digits
+      striate lr-find mnist --optimizer adamw --highest 1 -o rates.png
+    """
+    if lowest >= highest:
+        raise UsageError(f"--lowest {lowest:g} is not below --highest {highest:g}.")
+    if output and not available():
+        raise UsageError(f"{NEEDED}; or leave out -o.")
+    if output:
+        check_picture(output)
+    recipe = Recipe(epochs=1, learning_rate=None, schedule="constant", **options)
+    recipe.build_optimizer(1)  # contradictions are told before anything is loaded
+    threads = thread_count(threads)
+    training, _ = load_data(data, quiet=console.quiet)
+    settings = recipe.settle(len(training))
+    network = NETWORKS[name](classes=len(training.classes), seed=recipe.seed)
+    progress = ProgressLine(sys.stderr, live=True)
+    shown = console.live and not console.quiet
+    with progress if shown else nullcontext():
+        test = range_test(
+            network,
+            training.images,
+            training.labels,
+            settings,
+            lowest=lowest,
+            highest=highest,
+            steps=steps,
+            callbacks=[progress] if shown else [],
+            threads=threads,
+        )
+    if output:
+        from ..plotting.rates import rates_figure
+
+        title = f"{training.name}, {name}, batches of {settings.batch_size}"
+        write_png(rates_figure(test, title), output)
+    values = {
+        "network": name,
+        "data": training.name,
+        "suggestion": test.suggestion,
+        "diverged": test.diverged,
+        "steps": len(test.losses),
+        "rates": test.rates.tolist(),
+        "losses": test.losses.tolist(),
+        "smoothed": test.smoothed.tolist(),
+        "batch_size": settings.batch_size,
+        "seed": settings.seed,
+    }
+    console.result(_text(test, output), values)
+    return 0
+
+
+def _text(test: RangeTest, picture: str | None) -> str:
+    smoothed = test.smoothed
+    places = np.unique(np.linspace(0, len(smoothed) - 1, _ROWS).round().astype(int))
+    lines = ["learning rate    loss"]
+    lines += [f"{test.rates[at]:13.2g}  {smoothed[at]:6.3f}" for at in places]
+    if test.diverged:
+        lines.append(f"diverged at {test.rates[-1]:.2g}")
+    if test.suggestion is None:
+        lines.append(
+            "no suggestion: the loss did not fall; try other bounds for the rate"
+        )
+    else:
+        lines.append(f"suggested: --learning-rate {test.suggestion:.2g}")
+    return "\n".join(lines + ([f"picture {picture}"] if picture else []))

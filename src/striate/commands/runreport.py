@@ -1,0 +1,203 @@
+"""report.md: one page on what was trained, how it went, and how to use it."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .console import Console, percent
+from .pictures import draw_pictures
+from .report import Report
+from .runfolder import RunFolder, versions
+
+if TYPE_CHECKING:
+    from ..data import Dataset
+    from ..training.settings import Settings
+
+_WORST = 8  # classes that the page lists
+
+
+def write_report(
+    console: Console,
+    folder: RunFolder,
+    result: Mapping[str, Any],
+    epochs: Sequence[Mapping[str, float]],
+    settings: Settings,
+    reports: Mapping[str, tuple[Report, Dataset]],
+) -> None:
+    """Write report.md and its pictures into a run folder.
+
+    ``epochs`` are the logs of every epoch; ``reports`` are of the data's parts by name,
+    and the pictures are of the last.
+    """
+    names = dict.fromkeys(name for logs in epochs for name in logs)
+    history = {name: [logs[name] for logs in epochs] for name in names}
+    part = list(reports)[-1]
+    pictures = draw_pictures(console, folder.path, history, part, *reports[part])
+    page = RunReport(
+        folder.path,
+        result,
+        history,
+        str(settings),
+        pictures,
+        {name: report for name, (report, _) in reports.items()},
+    )
+    folder.write_report(str(page))
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What the page is written from.
+
+    ``result`` is the run's result.json, ``history`` the lists of `fit`, ``settings``
+    how it was trained, in words, ``pictures`` file names in the run ``folder``, and
+    ``reports`` are of the data's parts by name: the last one is told in full.
+    """
+
+    folder: Path
+    result: Mapping[str, Any]
+    history: Mapping[str, Sequence[float]]
+    settings: str
+    pictures: Mapping[str, str]
+    reports: Mapping[str, Report]
+
+    def __str__(self) -> str:
+        """Return the page as Markdown."""
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        result = self.result
+        part, last = list(self.reports.items())[-1]
+        low, high = map(percent, last.interval)
+        share = f"{percent(last.accuracy)} of {last.images:,} {part} images right"
+        yield from (
+            f"# {plain(result['data'])}: {plain(result['network'])}",
+            "",
+            f"**{share}** (95 % interval {low} to {high}).",
+            "",
+        )
+        yield from self._training()
+        yield from self._confidence(last)
+        yield from self._mistakes(last)
+        yield from self._use(last)
+
+    def _training(self) -> Iterator[str]:
+        result = self.result
+        counts = [
+            f"{result[f'{part}_images']:,} images to {verb}"
+            for part, verb in (
+                ("train", "train"),
+                ("validation", "validate"),
+                ("test", "test"),
+            )
+            if result[f"{part}_images"]
+        ]
+        speed = result["images_per_second"]
+        course = f"{result['epochs']} epochs in {result['train_seconds']:.1f} s"
+        course += f", {speed:,.0f} images/s" if speed else ""
+        course += f" on {result['threads']} threads ({result['isa']})"
+        course += "" if result["finished"] else "; it ended early"
+        parameters = f"{result['parameters']:,} parameters"
+        yield from (
+            "## What was trained, and how it went",
+            "",
+            f"- Data: {plain(result['data'])}, {', '.join(counts)}.",
+            f"- Network: {plain(result['network'])}, {parameters}.",
+            f"- Settings: `{self.settings}`.",
+            f"- Course: {course}.",
+            "",
+        )
+        if self.history.get("loss"):
+            yield "| | loss | accuracy |"
+            yield "|---|---:|---:|"
+            for name, prefix in (("training", ""), ("validation", "val_")):
+                if values := self.history.get(f"{prefix}loss"):
+                    share = percent(self.history[f"{prefix}accuracy"][-1])
+                    yield f"| {name}, last epoch | {values[-1]:.4f} | {share} |"
+            yield ""
+        yield from self._picture("curves", "loss, accuracy and learning rate by epoch")
+
+    def _confidence(self, last: Report) -> Iterator[str]:
+        result = self.result
+        yield from ("## How far its probabilities can be trusted", "")
+        if "validation" in self.reports:
+            yield (
+                f"Calibrated on the validation part: temperature "
+                f"{result['temperature']:.2f}."
+            )
+        else:
+            yield (
+                "Not calibrated, for want of a validation part; `--validation 0.1` makes "
+                "one."
+            )
+        if last.calibration_error is not None:
+            yield (
+                f"On average they are {percent(last.calibration_error)} away from the "
+                f"share of right answers (expected calibration error)."
+            )
+        yield ""
+        yield "| least confident rejected | right among the others | `--reject` |"
+        yield "|---:|---:|---:|"
+        for one in last.rejections:
+            gone = 1 - one.images / last.images
+            below = _rounded_down(one.threshold) if one.share else ""
+            yield f"| {percent(gone)} | {percent(one.accuracy)} | {below} |"
+        yield ""
+
+    def _mistakes(self, last: Report) -> Iterator[str]:
+        yield from ("## Its mistakes", "")
+        worst = last.worst(_WORST)
+        if not worst:
+            yield from ("None.", "")
+            return
+        yield "| worst classes | images | right | most often taken for |"
+        yield "|---|---:|---:|---|"
+        for one in worst:
+            confused = last.confused_with(one.name)
+            taken = f"{plain(confused[0])} ({confused[1]})" if confused else ""
+            right = percent(one.accuracy or 0.0)
+            yield f"| {plain(one.name)} | {one.images} | {right} | {taken} |"
+        yield ""
+        yield from self._picture("confusion", "confusion matrix")
+        yield from self._picture("mistakes", "the most confident mistakes")
+
+    def _use(self, last: Report) -> Iterator[str]:
+        name = shlex.quote(_encodable(self.result["model"]))
+        settings = shlex.quote(_encodable(self.folder / "settings.json"))
+        reject = f" --reject {_rounded_down(last.rejections[1].threshold)}"
+        yield from (
+            "## How to use it",
+            "",
+            f"    striate predict {name} photo.png{reject}",
+            f"    striate train --config {settings} --run again",
+            "",
+            f"Made with {', '.join(' '.join(one) for one in versions().items())}.",
+            "",
+        )
+
+    def _picture(self, name: str, text: str) -> Iterator[str]:
+        if name in self.pictures:
+            yield from (f"![{text}]({self.pictures[name]})", "")
+
+
+def plain(name: object) -> str:
+    """Return a name as Markdown that shows it as it is, on one line.
+
+    >>> plain("a|b*c")
+    'a\\\\|b\\\\*c'
+    """
+    text = " ".join(_encodable(name).split())
+    return "".join(f"\\{one}" if one in "\\`*_{}[]<>#|~$&" else one for one in text)
+
+
+def _rounded_down(threshold: float) -> str:
+    """Write a threshold so that it rejects no more than the whole number does."""
+    return f"{math.floor(1000 * threshold) / 1000:.3f}"
+
+
+def _encodable(name: object) -> str:
+    return str(name).encode(errors="replace").decode()
