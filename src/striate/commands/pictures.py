@@ -46,12 +46,15 @@ def draw_pictures(
     if len(wrong):
         shown = wrong[:MOST_IMAGES]
         answers = report.answers
+        count = f"all {len(wrong)} mistakes"
+        if len(shown) < len(wrong):
+            count = f"the {len(shown)} most confident of {len(wrong)} mistakes"
         figures["mistakes"] = mistakes_sheet(
             dataset.images[shown],
             [report.classes[index] for index in answers.labels[shown]],
             [report.classes[index] for index in answers.answered[shown]],
             answers.confidence[shown].tolist(),
-            f"the {len(shown)} most confident of {len(wrong)} mistakes, {part} images",
+            f"{count} on {title}",
         )
     for name, figure in figures.items():
         write_png(figure, folder / f"{name}.png")

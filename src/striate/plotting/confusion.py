@@ -22,8 +22,8 @@ def confusion_figure(
 ) -> Figure:
     """Draw a confusion matrix K,K: rows the true class, columns the answer.
 
-    Numbers count images, shades are shares of a row, on a square-root scale on which
-    rare mistakes are visible. Of more than 24 classes the most confused are shown,
+    Numbers count images, shades are shares of a row: blue for right answers, orange for
+    mistakes, on a square-root scale on which rare ones are visible. Of more than 24 classes the most confused are shown,
     with one column for all other answers. Raises UsageError without matplotlib.
     """
     from matplotlib.colors import PowerNorm
@@ -44,7 +44,11 @@ def confusion_figure(
     axes = figure.subplots()
     if title:
         axes.set_title(title, fontsize="medium", parse_math=False)
-    axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1), aspect="equal")
+    own = np.zeros(shares.shape, np.bool_)
+    np.fill_diagonal(own, True)
+    for colors, cells_of in (("Blues", own), ("Oranges", ~own)):
+        cells = np.ma.masked_array(shares, ~cells_of | (counts == 0))
+        axes.imshow(cells, cmap=colors, norm=PowerNorm(0.5, 0, 1))
     for row, column in np.argwhere(counts):
         axes.text(
             column,

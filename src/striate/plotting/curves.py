@@ -26,9 +26,12 @@ def training_curves(history: Mapping[str, Sequence[float]], title: str = "") -> 
         figure.suptitle(title, fontsize="medium", parse_math=False)
     loss, accuracy, rate = figure.subplots(1, 3, width_ratios=(1, 1, 0.75))
     _pair(loss, history, "loss", "loss (cross-entropy)")
-    loss.set_yscale("log")
+    losses = [*history.get("loss", ()), *history.get("val_loss", ())]
+    if losses and min(losses) > 0:
+        loss.set_yscale("log")
     _pair(accuracy, history, "accuracy", "accuracy")
-    accuracy.yaxis.set_major_formatter(PercentFormatter(1.0))
+    accuracy.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+    accuracy.set_ylim(top=min(1.01, accuracy.get_ylim()[1]))  # there is no 104 %
     _curve(rate, history.get("learning_rate", ()), THIRD, "-", "")
     rate.set_title("learning rate", fontsize="medium")
     rate.set_ylim(bottom=0)

@@ -26,7 +26,7 @@ def mistakes_sheet(
     probabilities: Sequence[float],
     title: str = "",
 ) -> Figure:
-    """Draw images with their true class, the answer and its probability.
+    """Draw images, each with its true class, and below it the answer and how sure.
 
     Arguments:
         images: uint8 N,H,W,C of one channel or of red, green and blue; of any other
@@ -39,7 +39,7 @@ def mistakes_sheet(
     rows = math.ceil(len(images) / columns)
     height, width = images.shape[1:3]
     tall = min(max(height / width, 0.5), 2.0)
-    figure = new_figure(max(1.65 * columns, 4), rows * (1.6 * tall + 0.5) + 0.4)
+    figure = new_figure(max(1.7 * columns, 4), rows * (1.5 * tall + 0.45) + 0.3)
     if title:
         figure.suptitle(title, fontsize="medium", parse_math=False)
     grid = figure.subplots(rows, columns, squeeze=False)
@@ -56,8 +56,7 @@ def mistakes_sheet(
             interpolation="nearest" if max(height, width) <= _COARSE else "antialiased",
         )
         axes.set_title(
-            f"{safe_name(label)}\ntaken for {safe_name(answer, 12)}, "
-            f"{100 * probability:.0f} %",
+            f"{safe_name(label)}\n→ {safe_name(answer, 15)}, {100 * probability:.0f} %",
             fontsize="small",
             parse_math=False,
         )
