@@ -46,15 +46,15 @@ def draw_pictures(
     if len(wrong):
         shown = wrong[:MOST_IMAGES]
         answers = report.answers
-        count = f"all {len(wrong)} mistakes"
+        count = f"{len(wrong)} mistakes" if len(wrong) > 1 else "the only mistake"
         if len(shown) < len(wrong):
-            count = f"the {len(shown)} most confident of {len(wrong)} mistakes"
+            count = f"the {len(shown)} most confident of {count}"
         figures["mistakes"] = mistakes_sheet(
             dataset.images[shown],
             [report.classes[index] for index in answers.labels[shown]],
             [report.classes[index] for index in answers.answered[shown]],
             answers.confidence[shown].tolist(),
-            f"{count} on {title}",
+            f"{count} on {title}: true class → answer, probability",
         )
     for name, figure in figures.items():
         write_png(figure, folder / f"{name}.png")

@@ -80,12 +80,15 @@ def _unwritable(path: str | os.PathLike[str], error: OSError) -> DataError:
     )
 
 
-def safe_name(name: object, longest: int = 18) -> str:
-    """Return a name as one short line that can be drawn.
+def safe_name(name: object, longest: int = 20) -> str:
+    """Return a name as one short line that can be drawn, with both its ends.
 
-    >>> safe_name("a very long name of a class"), safe_name("two\\nlines")
-    ('a very long name …', 'two?lines')
+    >>> safe_name("speed limit of 30 km/h", 15), safe_name("two\\nlines")
+    ('speed l…30 km/h', 'two?lines')
     """
     text = str(name).encode(errors="replace").decode()
     text = "".join(one if one.isprintable() else "?" for one in text)
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+    if len(text) <= longest:
+        return text
+    half = longest // 2
+    return f"{text[: longest - half - 1]}…{text[-half:]}"
