@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from striate import cli
-from striate.commands import doctor
+from striate.commands import doctor, pictures
 from striate.data import load_data
 from striate.network import load
 from striate.training import settings
@@ -177,7 +177,10 @@ def test_validation_images_come_from_the_training_images(tmp_path: Path) -> None
     assert "validation accuracy" in run(*arguments, "-o", tmp_path / "m").stdout
 
 
-def test_a_run_folder_tells_the_whole_run(tmp_path: Path) -> None:
+def test_a_run_folder_tells_the_whole_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "available", lambda: False)
     folder = tmp_path / "runs" / "first"
     arguments = (
         "train",
@@ -195,13 +198,14 @@ def test_a_run_folder_tells_the_whole_run(tmp_path: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == [
         "digits-lenet5.safetensors",
         "history.csv",
+        "report.md",
         "result.json",
         "settings.json",
     ]
     rows = list(csv.DictReader(io.StringIO((folder / "history.csv").read_text())))
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert float(rows[1]["loss"]) < float(rows[0]["loss"])
-    settings = json.loads((folder / "settings.json").read_text())
+    settings = json.loads((folder / "settings.json").read_text())["record"]
     assert settings["settings"]["epochs"] == 2
     assert settings["seed"] == 3
     assert settings["versions"]["numpy"] == np.__version__

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -14,6 +14,13 @@ Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 # Where results go and how they are said belongs to the moment, not to the run.
 _OF_THE_MOMENT = {"config", "help", "json", "quiet", "verbose", "output", "run"}
+
+_RECORD = "striate.record"  # the key under which the record of the file is kept
+_FIXED = (
+    ("the images differ", "data", "sha256"),
+    ("the instruction set differs", "isa"),
+    ("the version of Striate differs", "versions", "striate"),
+)
 
 
 def config_option(verb: Verb) -> Verb:
@@ -43,6 +50,29 @@ def recorded_options(context: click.Context, **settled: object) -> dict[str, Any
     }
 
 
+def is_repeated(context: click.Context) -> bool:
+    """Return whether the options come from the file of an earlier run."""
+    return _RECORD in context.meta
+
+
+def differences(context: click.Context, record: Mapping[str, Any]) -> Iterator[str]:
+    """Yield in words what the options do not fix and is not as in the run repeated.
+
+    ``record`` is what `RunFolder.write_settings` takes.
+    """
+    before = context.meta.get(_RECORD)
+    for words, *path in _FIXED:
+        then, now = _at(before, path), _at(record, path)
+        if then is not None and then != now:
+            yield f"{words} from the run in --config, so the result may differ too"
+
+
+def _at(values: Any, path: Sequence[str]) -> Any:
+    for name in path:
+        values = values.get(name) if isinstance(values, Mapping) else None
+    return values
+
+
 def _take(
     context: click.Context, _: click.Parameter, path: str | None
 ) -> dict[str, Any] | None:
@@ -50,22 +80,24 @@ def _take(
     if path is None:
         return None
     names = _names(context.command)
-    options = _read(path)
+    options, record = _read(path)
     unknown = [key for key in options if key not in names]
     if unknown:
         raise UsageError(
-            f"{path}: {unknown[0]!r} is no option of {context.command.name}; "
-            f"options are {', '.join(names)}."
+            f"{path}: {unknown[0]!r} is no option that {context.command.name} takes from "
+            f"a file; these are {', '.join(names)}."
         )
     context.default_map = {
         names[key]: _given(f"{path}: {key}", value)
         for key, value in options.items()
         if value is not None
     }
+    context.meta[_RECORD] = record
     return options
 
 
-def _read(path: str) -> dict[str, Any]:
+def _read(path: str) -> tuple[dict[str, Any], Any]:
+    """Return the options in a file, and the record of its run if it has one."""
     try:
         with open(path, encoding="utf-8") as file:
             values = json.load(file)
@@ -84,7 +116,7 @@ def _read(path: str) -> dict[str, Any]:
             f'{path} has no "options"; give the settings.json of a run folder, or '
             f'a file such as {{"options": {{"data": "digits", "epochs": 5}}}}.'
         )
-    return options
+    return options, values.get("record")
 
 
 def _names(command: click.Command) -> Mapping[str, str]:

@@ -62,7 +62,6 @@ class RunFolder:
         ``options`` is what `striate train --config` takes; ``record`` what became of
         them, with the data's hashes, for people and programs to read.
         """
-        record = {**record, "versions": versions()}
         self._write_json("settings.json", {"options": options, "record": record})
 
     def write_result(self, result: Mapping[str, Any]) -> None:

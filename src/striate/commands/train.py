@@ -16,12 +16,12 @@ from ..saving.files import check_destination
 from ..saving.modelfile import unwritable
 from ..zoo import NETWORKS
 from .answers import calibrate
-from .config import config_option, recorded_options
+from .config import config_option, differences, is_repeated, recorded_options
 from .console import Console, common_options, instruction_set, target
 from .course import follow
 from .options import SHARE, TARGET, Recipe, WholeNumber, recipe_options
 from .report import Report, rejected_values
-from .runfolder import RunFolder
+from .runfolder import RunFolder, versions
 from .runreport import write_report
 
 
@@ -126,13 +126,19 @@ def train(
     if folder and not output:
         path = folder.path / path
     _check(path)
-    if folder:
-        folder.write_settings(
-            recorded_options(click.get_current_context(), epochs=settings.epochs),
+    context = click.get_current_context()
+    if folder or is_repeated(context):
+        record = (
             {"network": name, "data": _describe(data, loaded), "validation": share}
             | {"settings": settings.to_config(), "seed": settings.seed}
-            | {"threads": threads, "isa": instruction_set(), "model": str(path)},
+            | {"threads": threads, "isa": instruction_set(), "model": str(path)}
+            | {"versions": versions()}
         )
+        for words in differences(context, record):
+            console.note(words)
+        if folder:
+            options = recorded_options(context, epochs=settings.epochs)
+            folder.write_settings(options, record)
     console.note(f"network {name}: {network.parameters:,} parameters")
     chosen = " (chosen by the number of images; --epochs changes it)"
     console.note(f"epochs {settings.epochs}{'' if recipe.epochs else chosen}")

@@ -39,8 +39,9 @@ def confusion_figure(
         title += f"{len(classes)} classes"
     totals = np.maximum(confusion[shown].sum(axis=1, keepdims=True), 1)
     shares = counts / totals
-    side = 1.6 + 0.42 * max(len(shown), 6)
-    figure = new_figure(side + 0.6, side)
+    side = 1.2 + 0.42 * max(len(shown), 6)
+    room = 0.07 * max(map(len, columns))  # inches that the names take on two sides
+    figure = new_figure(side + room, side + room)
     axes = figure.subplots()
     if title:
         axes.set_title(title, fontsize="medium", parse_math=False)
