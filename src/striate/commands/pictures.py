@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..plotting.figure import NEEDED, available, write_png
@@ -10,6 +10,8 @@ from .console import Console
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from matplotlib.figure import Figure
 
     from ..data import Dataset
     from .report import Report
@@ -19,33 +21,35 @@ def draw_pictures(
     console: Console,
     folder: Path,
     history: Mapping[str, Sequence[float]],
-    part: str,
-    report: Report,
-    dataset: Dataset,
+    reports: Iterable[tuple[str, tuple[Report, Dataset]]],
 ) -> dict[str, str]:
     """Draw curves, confusion matrix and worst mistakes; return file names by subject.
 
-    ``report`` is of ``dataset``, the ``part`` of the data called so. What there is
-    nothing of (epochs, mistakes) is not drawn; without matplotlib that is said and
-    nothing is drawn.
+    ``reports`` has at most one part of the data by name. What there is nothing of
+    (epochs, mistakes) is not drawn; without matplotlib that is said and nothing is.
     """
     if not available():
         console.note(f"no pictures are drawn: {NEEDED}")
         return {}
-    from ..plotting.confusion import confusion_figure
     from ..plotting.curves import training_curves
+
+    figures = {"curves": training_curves(history)} if history else {}
+    for part, (report, dataset) in reports:
+        figures |= _report_figures(f"{report.images:,} {part} images", report, dataset)
+    for name, figure in figures.items():
+        write_png(figure, folder / f"{name}.png")
+    return {name: f"{name}.png" for name in figures}
+
+
+def _report_figures(title: str, report: Report, dataset: Dataset) -> dict[str, Figure]:
+    from ..plotting.confusion import confusion_figure
     from ..plotting.mistakes import MOST_IMAGES, mistakes_sheet
 
-    assert report.answers is not None
-    figures = {}
-    if history:
-        figures["curves"] = training_curves(history)
-    title = f"{report.images:,} {part} images"
-    figures["confusion"] = confusion_figure(report.confusion, report.classes, title)
-    wrong = report.answers.mistakes()
-    if len(wrong):
+    figures = {"confusion": confusion_figure(report.confusion, report.classes, title)}
+    answers = report.answers
+    wrong = answers.mistakes() if answers else ()
+    if answers and len(wrong):
         shown = wrong[:MOST_IMAGES]
-        answers = report.answers
         count = f"{len(wrong)} mistakes" if len(wrong) > 1 else "the only mistake"
         if len(shown) < len(wrong):
             count = f"the {len(shown)} most confident of {count}"
@@ -56,6 +60,4 @@ def draw_pictures(
             answers.confidence[shown].tolist(),
             f"{count} on {title}: true class → answer, probability",
         )
-    for name, figure in figures.items():
-        write_png(figure, folder / f"{name}.png")
-    return {name: f"{name}.png" for name in figures}
+    return figures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import io
 import json
@@ -9,17 +10,27 @@ import os
 import platform
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import _core
 from ..errors import DataError, UsageError
 from ..saving.files import replace_file
+from ..training.stopping import BestWeights
+from .answers import calibrate
+
+if TYPE_CHECKING:
+    from ..data import Dataset
+    from ..network import Network
+    from ..training.callbacks import TrainingPlan
 
 
 class RunFolder:
     """A folder with settings.json, history.csv, result.json, report.md and pictures.
+
+    Where validation images told a better epoch than the last, best.safetensors is its
+    network, beside the model.
 
     Given to `fit` as a callback it writes history.csv after every epoch, so that a run
     that ends early leaves its history too. Raises UsageError where the folder holds a
@@ -35,6 +46,7 @@ class RunFolder:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self._rows: list[dict[str, float]] = []
+        self._best: BestWeights | None = None
         if any((self.path / name).exists() for name in ("history.csv", "result.json")):
             raise UsageError(
                 f"{self.path} holds a run already; name another folder, or remove it."
@@ -44,8 +56,16 @@ class RunFolder:
         except OSError as error:
             raise _unwritable(self.path, error) from error
 
+    def on_train_begin(self, network: Network, info: TrainingPlan) -> None:
+        """Watch for the best epoch, where there are validation images to tell it."""
+        if info.validation_images:
+            self._best = BestWeights()
+            self._best.on_train_begin(network, info)
+
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Write history.csv anew, one row an epoch."""
+        if self._best:
+            self._best.on_epoch_end(epoch, logs)
         self._rows.append({"epoch": epoch, **logs})
         table = io.StringIO(newline="")
         names = list(dict.fromkeys(name for row in self._rows for name in row))
@@ -63,6 +83,26 @@ class RunFolder:
         them, with the data's hashes, for people and programs to read.
         """
         self._write_json("settings.json", {"options": options, "record": record})
+
+    def write_best(self, network: Network, validation: Dataset) -> int | None:
+        """Write best.safetensors: the network at the epoch of the least validation loss.
+
+        Returns that epoch; None, and writes nothing, where the network is like that
+        already. ``validation`` calibrates it.
+        """
+        if self._best is None or self._best.epoch is None:
+            return None
+        weights = self._best.weights
+        if all(
+            np.array_equal(weights[name], network.weights[name]) for name in weights
+        ):
+            return None
+        best = copy.deepcopy(network)
+        best.set_weights(weights)
+        best.training = {**network.training, "best_epoch": self._best.epoch}
+        calibrate(best, validation)
+        best.save(self.path / "best.safetensors")
+        return self._best.epoch
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write result.json: what `striate train --json` prints."""

@@ -32,12 +32,12 @@ def write_report(
     """Write report.md and its pictures into a run folder.
 
     ``epochs`` are the logs of every epoch; ``reports`` are of the data's parts by name,
-    and the pictures are of the last.
+    and the pictures are of the last; there may be none.
     """
     names = dict.fromkeys(name for logs in epochs for name in logs)
     history = {name: [logs[name] for logs in epochs] for name in names}
-    part = list(reports)[-1]
-    pictures = draw_pictures(console, folder.path, history, part, *reports[part])
+    told = list(reports.items())[-1:]
+    pictures = draw_pictures(console, folder.path, history, told)
     page = RunReport(
         folder.path,
         result,
@@ -71,19 +71,17 @@ class RunReport:
 
     def _lines(self) -> Iterator[str]:
         result = self.result
-        part, last = list(self.reports.items())[-1]
-        low, high = map(percent, last.interval)
-        share = f"{percent(last.accuracy)} of {last.images:,} {part} images right"
-        yield from (
-            f"# {plain(result['data'])}: {plain(result['network'])}",
-            "",
-            f"**{share}** (95 % interval {low} to {high}).",
-            "",
-        )
+        yield from (f"# {plain(result['data'])}: {plain(result['network'])}", "")
+        told = list(self.reports.items())[-1:]
+        for part, report in told:
+            low, high = map(percent, report.interval)
+            share = f"{percent(report.accuracy)} of {report.images:,} {part} images"
+            yield from (f"**{share} right** (95 % interval {low} to {high}).", "")
         yield from self._training()
-        yield from self._confidence(last)
-        yield from self._mistakes(last)
-        yield from self._use(last)
+        for _, report in told:
+            yield from self._confidence(report)
+            yield from self._mistakes(report)
+        yield from self._use()
 
     def _training(self) -> Iterator[str]:
         result = self.result
@@ -119,9 +117,15 @@ class RunReport:
                     share = percent(self.history[f"{prefix}accuracy"][-1])
                     yield f"| {name}, last epoch | {values[-1]:.4f} | {share} |"
             yield ""
+        if best := self.result["best_epoch"]:
+            yield (
+                f"Validation loss was lowest in epoch {best}: best.safetensors is the "
+                f"network of that epoch, the model that of the last."
+            )
+            yield ""
         yield from self._picture("curves", "loss, accuracy and learning rate by epoch")
 
-    def _confidence(self, last: Report) -> Iterator[str]:
+    def _confidence(self, report: Report) -> Iterator[str]:
         result = self.result
         yield from ("## How far its probabilities can be trusted", "")
         if "validation" in self.reports:
@@ -134,30 +138,30 @@ class RunReport:
                 "Not calibrated, for want of a validation part; `--validation 0.1` makes "
                 "one."
             )
-        if last.calibration_error is not None:
+        if report.calibration_error is not None:
             yield (
-                f"On average they are {percent(last.calibration_error)} away from the "
+                f"On average they are {percent(report.calibration_error)} away from the "
                 f"share of right answers (expected calibration error)."
             )
         yield ""
         yield "| least confident rejected | right among the others | `--reject` |"
         yield "|---:|---:|---:|"
-        for one in last.rejections:
-            gone = 1 - one.images / last.images
+        for one in report.rejections:
+            gone = 1 - one.images / report.images
             below = _rounded_down(one.threshold) if one.share else ""
             yield f"| {percent(gone)} | {percent(one.accuracy)} | {below} |"
         yield ""
 
-    def _mistakes(self, last: Report) -> Iterator[str]:
+    def _mistakes(self, report: Report) -> Iterator[str]:
         yield from ("## Its mistakes", "")
-        worst = last.worst(_WORST)
+        worst = report.worst(_WORST)
         if not worst:
             yield from ("None.", "")
             return
         yield "| worst classes | images | right | most often taken for |"
         yield "|---|---:|---:|---|"
         for one in worst:
-            confused = last.confused_with(one.name)
+            confused = report.confused_with(one.name)
             taken = f"{plain(confused[0])} ({confused[1]})" if confused else ""
             right = percent(one.accuracy or 0.0)
             yield f"| {plain(one.name)} | {one.images} | {right} | {taken} |"
@@ -165,10 +169,13 @@ class RunReport:
         yield from self._picture("confusion", "confusion matrix")
         yield from self._picture("mistakes", "the most confident mistakes")
 
-    def _use(self, last: Report) -> Iterator[str]:
+    def _use(self) -> Iterator[str]:
         name = shlex.quote(_encodable(self.result["model"]))
         settings = shlex.quote(_encodable(self.folder / "settings.json"))
-        reject = f" --reject {_rounded_down(last.rejections[1].threshold)}"
+        reject = "".join(
+            f" --reject {_rounded_down(report.rejections[1].threshold)}"
+            for report in list(self.reports.values())[-1:]
+        )
         yield from (
             "## How to use it",
             "",

@@ -149,6 +149,9 @@ def train(
     if loaded.validation:
         calibrate(network, loaded.validation)
     path = _save(console, network, path, unfinished=course.code != 0)
+    best = None
+    if folder and loaded.validation:
+        best = folder.write_best(network, loaded.validation)
     test = Report.of(network, loaded.test)
     validation = loaded.validation and Report.of(network, loaded.validation)
     result = {
@@ -161,6 +164,7 @@ def train(
         "validation_images": len(loaded.validation or ()),
         "test_images": len(loaded.test),
         **course.to_dict(),
+        "best_epoch": best,
         "validation_accuracy": validation and validation.accuracy,
         "validation_interval": validation and validation.interval,
         "test_accuracy": test.accuracy,

@@ -1,4 +1,4 @@
-"""Runs repeated from their settings.json, and what a file of options may hold."""
+"""The run folder: its settings.json repeats the run; the best network is kept."""
 
 import json
 from pathlib import Path
@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from striate import cli, load
+from striate import Dense, Flatten, Network, cli, load
 from striate.commands import pictures
 from striate.commands.config import config_option, recorded_options
+from striate.commands.runfolder import RunFolder
+from striate.data import Dataset
 
 
 def run(*arguments: object) -> Result:
@@ -97,6 +99,43 @@ def test_the_chosen_number_of_epochs_is_kept(
     monkeypatch.setattr("striate.training.settings.default_epochs", lambda images: 1)
     assert run("train", "digits", "--run", tmp_path / "a").exit_code == 0
     assert options_of(tmp_path / "a")["epochs"] == 1
+
+
+def test_the_best_epoch_is_kept_beside_the_last(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 6, 6, 1), dtype=np.uint8)
+    labels = np.arange(60) % 3
+    wrong = Dataset(pixels, labels[::-1].copy(), ("0", "1", "2"), "wrong")
+    network, folder = Network([Flatten(), Dense(3)], (6, 6, 1)), RunFolder(tmp_path)
+    history = network.fit(  # what is learned makes the validation loss worse
+        pixels,
+        labels,
+        epochs=6,
+        validation_data=(pixels, wrong.labels),
+        callbacks=[folder],
+    )
+    lowest = int(np.argmin(history["val_loss"])) + 1
+    assert folder.write_best(network, wrong) == lowest < 6
+    best = load(tmp_path / "best.safetensors")
+    loss, _ = best.loss_and_gradients(pixels, wrong.labels)
+    assert loss == pytest.approx(history["val_loss"][lowest - 1], rel=1e-5)
+    assert best.training["best_epoch"] == lowest
+    assert best.temperature != network.temperature == 1.0
+
+    network.set_weights(best.weights)
+    (tmp_path / "best.safetensors").unlink()
+    assert folder.write_best(network, wrong) is None  # it is the best already
+    assert not (tmp_path / "best.safetensors").exists()
+
+
+def test_the_best_epoch_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RunFolder, "write_best", lambda self, network, validation: 1)
+    arguments = ["train", "digits", "--epochs", 2, "--validation", 0.2, "--json"]
+    result = run(*arguments, "--run", tmp_path / "a")
+    assert json.loads(result.stdout)["best_epoch"] == 1
+    page = (tmp_path / "a" / "report.md").read_text()
+    assert "Validation loss was lowest in epoch 1: best.safetensors is" in page
 
 
 @pytest.mark.parametrize(
