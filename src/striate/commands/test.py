@@ -24,8 +24,9 @@ from .report import Report
 def test(console: Console, /, model: str, data: str, fail_under: float | None) -> int:
     """Measure a model on the test images of DATA.
 
-    Gives the accuracy with its 95 % interval and the worst classes; --json adds every
-    class and the confusion matrix (rows: true class, columns: answer).
+    Gives the accuracy with its 95 % interval, the worst classes, and the accuracy where
+    the least confident answers are rejected; --json adds every class and the confusion
+    matrix (rows: true class, columns: answer).
 
     \b
     Examples:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,11 +35,13 @@ def fit(
     callbacks: Iterable[object] = (),
     threads: int | None = None,
     preprocessed: bool = False,
+    make_run: Callable[..., Run] = Run,
 ) -> History:
     """Train a network; `Network.fit` says what the arguments mean.
 
     Everything is checked before the network changes. However the run ends, the network
-    is left usable and `network.training` tells what happened.
+    is left usable and `network.training` tells what happened. `make_run` may give a run
+    that goes otherwise than `Run`.
     """
     hooks = Callbacks(callbacks)
     team = thread_count(threads)
@@ -49,12 +51,18 @@ def fit(
             "fit cannot be called from a callback of fit; let it end first."
         )
     with engine.usage.changing("fit"):
-        examples, rule, classes = training_examples(
-            network, images, labels, settings, sample_weight, preprocessed
+        outputs = network.outputs
+        rule = _learned_rule(network, images, preprocessed)
+        inputs = prepare(images, rule, preprocessed=preprocessed)
+        indices, classes = as_labels(
+            labels, inputs.count, network.classes, outputs=outputs
         )
+        weights = sample_weights(sample_weight, inputs.count)
+        weights = class_weighted(settings.class_weight, indices, weights, classes)
+        examples = Examples(inputs, indices, weights)
         validation = _validation(validation_data, rule, classes, preprocessed)
-        run = Run(engine, examples, validation, settings, team)
-        record = _Record(network, run, images=examples.images.array, labels=labels)
+        run = make_run(engine, examples, validation, settings, team)
+        record = _Record(network, run, images=inputs.array, labels=labels)
         network.stop_training = False
         network.learned(rule.preprocessing, classes)
         info = TrainingPlan(
@@ -81,24 +89,6 @@ def fit(
             raise
         record.write("stopped" if network.stop_training else "completed")
     return run.history
-
-
-def training_examples(
-    network: Network,
-    images: object,
-    labels: object,
-    settings: Settings,
-    sample_weight: ArrayLike | None = None,
-    preprocessed: bool = False,
-) -> tuple[Examples, InputRule, Classes]:
-    """Return examples to train on, and what the network is to learn about them."""
-    outputs = network.outputs
-    rule = _learned_rule(network, images, preprocessed)
-    inputs = prepare(images, rule, preprocessed=preprocessed)
-    indices, classes = as_labels(labels, inputs.count, network.classes, outputs=outputs)
-    weights = sample_weights(sample_weight, inputs.count)
-    weights = class_weighted(settings.class_weight, indices, weights, classes)
-    return Examples(inputs, indices, weights), rule, classes
 
 
 def _learned_rule(network: Network, images: object, preprocessed: bool) -> InputRule:

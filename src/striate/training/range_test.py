@@ -6,17 +6,16 @@ import copy
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine.compute import Engine
-from ..engine.machine import thread_count
 from ..errors import TrainingError
-from .callbacks import Callbacks
-from .evaluation import Examples
-from .fit import training_examples
+from ..images.arrays import as_array
+from .callbacks import Progress, TrainingPlan
+from .fit import fit
 from .run import Run
 from .settings import Settings
 
@@ -75,26 +74,40 @@ class RangeTest:
 
 
 class _RangeRun(Run):
-    """A run at given learning rates that keeps the loss of every step."""
+    """A run at given learning rates that notes the loss of every step."""
 
     def __init__(
-        self,
-        engine: Engine,
-        examples: Examples,
-        settings: Settings,
-        threads: int,
-        rates: NDArray[np.float64],
+        self, *arguments: Any, rates: NDArray[np.float64], losses: list[float]
     ) -> None:
-        super().__init__(engine, examples, None, settings, threads)
-        self._rates = rates
-        self.losses: list[float] = []
+        super().__init__(*arguments)
+        self._rates = np.full_like(self._rates, rates[-1])  # to the end of the epoch
+        self._rates[: len(rates)] = rates
+        self._losses = losses
 
     def _train(
         self, epoch: int, order: NDArray[np.int64], first: int, count: int
     ) -> tuple[NDArray[np.float64], NDArray[np.int64], str]:
         trained = super()._train(epoch, order, first, count)
-        self.losses += trained[0].tolist()
+        self._losses += trained[0].tolist()
         return trained
+
+
+@dataclass
+class _Watch:
+    """A callback of `fit` that ends it after the last rate, or when the loss diverges."""
+
+    losses: list[float]
+    steps: int
+    window: int
+    network: Network | None = None
+
+    def on_train_begin(self, network: Network, info: TrainingPlan) -> None:
+        self.network = network
+
+    def on_steps_end(self, info: Progress) -> None:
+        done = len(self.losses) >= self.steps
+        if self.network and (done or _end(self.losses, self.window) is not None):
+            self.network.stop_training = True
 
 
 def range_test(
@@ -139,27 +152,27 @@ def range_test(
         )
     if steps < FEWEST_STEPS:
         raise ValueError(f"steps must be at least {FEWEST_STEPS} but is {steps!r}.")
-    trial = copy.deepcopy(network)
-    examples, _, _ = training_examples(trial, images, labels, settings)
-    steps_per_epoch = math.ceil(examples.count / settings.batch_size)
+    count = len(np.atleast_1d(as_array(images, "images")))
+    steps_per_epoch = max(1, math.ceil(count / settings.batch_size))
     epochs = math.ceil(steps / steps_per_epoch)
-    rates = np.full(epochs * steps_per_epoch, highest)
-    rates[:steps] = np.geomspace(lowest, highest, steps)
-    settings = replace(settings, epochs=epochs, schedule="constant")
-    run = _RangeRun(trial.engine, examples, settings, thread_count(threads), rates)
+    rates = np.geomspace(lowest, highest, steps)
     window = max(3, round(_WINDOW_SHARE * steps))
+    noted: list[float] = []
     try:
-        run.go(
-            Callbacks(callbacks),
-            lambda: len(run.losses) >= steps or _end(run.losses, window) is not None,
+        fit(
+            copy.deepcopy(network),
+            images,
+            labels,
+            replace(settings, epochs=epochs, schedule="constant"),
+            callbacks=[*callbacks, _Watch(noted, steps, window)],
+            threads=threads,
+            make_run=partial(_RangeRun, rates=rates, losses=noted),
         )
     except TrainingError:  # not finite any more: that is one of the ends a test has
-        if not np.isfinite(run.losses[:1]).all():
+        if not np.isfinite(noted[:1]).all():
             raise  # ... but not at the lowest rate
-    losses = np.array(run.losses[:steps])
-    end = _end(run.losses[:steps], window)
-    if end is not None:
-        losses = losses[:end]
+    end = _end(noted[:steps], window)
+    losses = np.array(noted[: steps if end is None else end])
     return RangeTest(rates[: len(losses)], losses, end is not None, window)
 
 
