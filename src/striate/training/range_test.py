@@ -173,7 +173,7 @@ def range_test(
             raise  # ... but not at the lowest rate
     end = _end(noted[:steps], window)
     losses = np.array(noted[: steps if end is None else end])
-    return RangeTest(rates[: len(losses)], losses, end is not None, window)
+    return RangeTest(rates[: len(losses)], losses, len(losses) < steps, window)
 
 
 def _end(losses: list[float], window: int) -> int | None:
