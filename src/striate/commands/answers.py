@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -36,6 +37,11 @@ class Rejection:
     def accuracy(self) -> float:
         """The share of the answers given that were right."""
         return self.correct / self.images
+
+    @property
+    def below(self) -> str:
+        """The threshold in words, rounded down so that it rejects no more."""
+        return f"{math.floor(1000 * self.threshold) / 1000:.3f}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -196,7 +196,7 @@ class Report:
             lines.append(f"worst classes: {', '.join(map(self._say, worst))}")
             better = [
                 f"{100 * one.accuracy:.2f} % at {100 * one.share:g} % rejected "
-                f"(below {one.threshold:.2f})"
+                f"(below {one.below})"
                 for one in self.rejections
                 if one.share
             ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -148,7 +147,7 @@ class RunReport:
         yield "|---:|---:|---:|"
         for one in report.rejections:
             gone = 1 - one.images / report.images
-            below = _rounded_down(one.threshold) if one.share else ""
+            below = one.below if one.share else ""
             yield f"| {percent(gone)} | {percent(one.accuracy)} | {below} |"
         yield ""
 
@@ -173,7 +172,7 @@ class RunReport:
         name = shlex.quote(_encodable(self.result["model"]))
         settings = shlex.quote(_encodable(self.folder / "settings.json"))
         reject = "".join(
-            f" --reject {_rounded_down(report.rejections[1].threshold)}"
+            f" --reject {report.rejections[1].below}"
             for report in list(self.reports.values())[-1:]
         )
         yield from (
@@ -199,11 +198,6 @@ def plain(name: object) -> str:
     """
     text = " ".join(_encodable(name).split())
     return "".join(f"\\{one}" if one in "\\`*_{}[]<>#|~$&" else one for one in text)
-
-
-def _rounded_down(threshold: float) -> str:
-    """Write a threshold so that it rejects no more than the whole number does."""
-    return f"{math.floor(1000 * threshold) / 1000:.3f}"
 
 
 def _encodable(name: object) -> str:
