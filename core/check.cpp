@@ -95,6 +95,7 @@ class Checker {
             loss(sample);
             optimizers(sample);
             input(sample);
+            augmentation(sample);
         }
     }
     std::vector<std::string> failures;
@@ -343,13 +344,23 @@ class Checker {
         const bool ties = sample.between(0, 1);
         for (int64_t i = 0; i < logits.count(); ++i)
             logits[i] = ties ? std::round(logits[i] * 3.0f) : logits[i] * reach;
-        for (int l = 0; l < kLanes; ++l) labels[l] = int32_t(sample.between(-1, K - 1));
+        int32_t partners[kLanes];
+        Floats shares(kLanes, sample);
+        for (int l = 0; l < kLanes; ++l) {
+            labels[l] = int32_t(sample.between(-1, K - 1));
+            partners[l] = int32_t(sample.between(0, K - 1));
+            shares[l] = std::fabs(shares[l]) / 2.0f;
+        }
+        const bool mixed = sample.between(0, 1);
         const Doubles Logits = widen(logits), Weights = widen(weights);
+        const Doubles Shares = widen(shares);
         Doubles Gradient(K * kLanes);
-        fast_.softmax_cross_entropy(K, logits.data(), labels, weights.data(), smoothing,
-                                    gradient.data(), loss, correct);
-        wide_.softmax_cross_entropy(K, Logits.data(), labels, Weights.data(), smoothing,
-                                    Gradient.data(), Loss, Correct);
+        fast_.softmax_cross_entropy(
+            K, logits.data(), labels, mixed ? partners : nullptr, shares.data(),
+            weights.data(), smoothing, gradient.data(), loss, correct);
+        wide_.softmax_cross_entropy(
+            K, Logits.data(), labels, mixed ? partners : nullptr, Shares.data(),
+            Weights.data(), smoothing, Gradient.data(), Loss, Correct);
         const double unit = kFunction * std::sqrt(double(K)) * (3.0 + 2.0 * reach);
         compare("softmax_cross_entropy", gradient, Gradient,
                 [&](int64_t) { return unit; });
@@ -453,6 +464,85 @@ class Checker {
         fast_.lanes_to_rows(count, x.data(), rows.data(), stride);
         wide_.lanes_to_rows(count, X.data(), Rows.data(), stride);
         compare("lanes_to_rows", rows, Rows, [](int64_t) { return 0.0; });
+    }
+
+    void augmentation(Sampler& sample) {
+        PixelShape s{};
+        s.C = sample.between(0, 1) ? 3 : sample.between(1, 4);
+        s.H = sample.between(1, 12);
+        s.W = sample.between(1, 12);
+        const int64_t values = s.C * s.H * s.W * kLanes;
+        const Floats frame(s.C * (s.H + 3) * (s.W + 3) * kLanes, sample);
+        const Doubles Frame = widen(frame);
+        Warp<float> warp{};
+        Warp<double> Warped{};
+        // Some images leave the frame altogether.
+        Floats map(6 * kLanes, sample);
+        for (int64_t i = 0; i < map.count(); ++i)
+            map[i] *= i / kLanes % 3 == 2 ? 12.0f : 1.5f;
+        const Doubles Map = widen(map);
+        warp.map = map.data();
+        Warped.map = Map.data();
+        warp.spacing = Warped.spacing = double(sample.between(2, 9)) / 2.0;
+        warp.GH = Warped.GH = int64_t(double(s.H - 1) / warp.spacing) + 4;
+        warp.GW = Warped.GW = int64_t(double(s.W - 1) / warp.spacing) + 4;
+        const Floats grid(2 * warp.GH * warp.GW * kLanes, sample);
+        const Doubles Grid = widen(grid);
+        Floats scratch(2 * warp.GW * kLanes);
+        warp.scratch = scratch.data();
+        if (sample.between(0, 1)) {
+            warp.grid = grid.data();
+            Warped.grid = Grid.data();
+        }
+        Floats x(values, 7.0f);
+        Doubles X(values);
+        fast_.resample(s, warp, frame.data(), x.data());
+        wide_.resample(s, Warped, Frame.data(), X.data());
+        if (!scratch.intact()) fail("resample wrote outside of its scratch");
+        // A place is at most ten operations on numbers up to 1.5 (12 + 12) + 12 + 1,
+        // and moving it by d changes the value by at most 2 d along each axis.
+        compare("resample", x, X, [](int64_t) { return 2 * 2 * 10 * kUnit * 49.0; });
+
+        const Floats tint(9 * kLanes, sample), gain(kLanes, sample),
+            offset(s.C * kLanes, sample);
+        Floats noise(s.C, sample), low(s.C, -1.5f), high(s.C, 1.25f);
+        for (int64_t c = 0; c < s.C; ++c) noise[c] *= 0.01f;
+        const Doubles Tint = widen(tint), Gain = widen(gain), Offset = widen(offset),
+                      Noise = widen(noise), Low = widen(low), High = widen(high);
+        uint32_t keys[kLanes];
+        int32_t box[4 * kLanes];
+        for (int l = 0; l < kLanes; ++l) {
+            keys[l] = uint32_t(sample.between(0, 0xffffffff));
+            for (int axis = 0; axis < 2; ++axis) {
+                const int64_t side = axis ? s.W : s.H, first = sample.between(0, side);
+                box[2 * axis * kLanes + l] = int32_t(first);
+                box[(2 * axis + 1) * kLanes + l] = int32_t(sample.between(first, side));
+            }
+        }
+        alignas(64) uint32_t noise_key[kLanes];
+        std::memcpy(noise_key, keys, sizeof keys);
+        const bool tinted = s.C == 3 && sample.between(0, 1),
+                   noisy = sample.between(0, 1);
+        X = widen(x);
+        fast_.adjust(
+            s,
+            {tinted ? tint.data() : nullptr, gain.data(), offset.data(),
+             noisy ? noise.data() : nullptr, noise_key, low.data(), high.data(), box},
+            x.data());
+        wide_.adjust(
+            s,
+            {tinted ? Tint.data() : nullptr, Gain.data(), Offset.data(),
+             noisy ? Noise.data() : nullptr, noise_key, Low.data(), High.data(), box},
+            X.data());
+        // Six products of numbers up to 3, and the noise of up to 5.1.
+        compare("adjust", x, X, [](int64_t) { return 6 * kUnit * 9.0; });
+
+        Floats other(values, sample);
+        const Doubles Other = widen(other);
+        X = widen(x);
+        fast_.blend(values / kLanes, gain.data(), other.data(), x.data());
+        wide_.blend(values / kLanes, Gain.data(), Other.data(), X.data());
+        compare("blend", x, X, [](int64_t) { return 3 * kUnit * 3.0; });
     }
 
     const Kernels<float>& fast_;

@@ -35,6 +35,32 @@ struct PixelShape {
     int64_t H, W, top, left;   // of the network's input
 };
 
+// How a block's images are resampled, each by its own map: pixel (h, w) of the result
+// comes from row map[0] h + map[1] w + map[2] and column map[3] h + map[4] w + map[5]
+// of a frame, both moved by an elastic displacement: a cubic B-spline whose coefficient
+// [k][l] stands at pixel ((k - 1) spacing, (l - 1) spacing) of the result.
+template <class T>
+struct Warp {
+    const T* map;             // [6][L]
+    const T* grid = nullptr;  // [2][GH][GW][L], rows then columns; null: none
+    int64_t GH = 0, GW = 0;   // (side - 1) / spacing rounded down, plus 4
+    double spacing = 1.0;     // in pixels
+    T* scratch = nullptr;     // [2][GW][L]
+};
+
+// How values change without moving, in this order: tint mixes the three channels of
+// colour images; x = gain x + offset + noise; limits; and a box in every channel is
+// erased to 0. Noise is a sum of four random bytes less its mean 510, times noise[c].
+template <class T>
+struct Adjustment {
+    const T* tint;              // [3][3][L]; null: none
+    const T *gain, *offset;     // [L], [C][L]
+    const T* noise;             // [C]; null: none
+    const uint32_t* noise_key;  // [L]
+    const T *low, *high;        // [C]
+    const int32_t* box;         // [4][L]: top, bottom, left, right, the ends excluded
+};
+
 enum class Activation : int { relu, leaky_relu, tanh, sigmoid };
 
 struct ActivationRule {
@@ -96,16 +122,24 @@ struct Kernels {
 
     // For each lane: loss = -sum_k q[k] log softmax(logits)[k], with q = 1 - smoothing
     // on the label plus smoothing / classes everywhere; gradient[classes][L] is weight
-    // times its derivative. A negative label masks the lane.
+    // times its derivative. A negative label masks the lane. Mixed images: partners[L]
+    // are the labels that take shares[L] of the label's part of q; null for none.
     void (*softmax_cross_entropy)(int64_t classes, const T* logits,
-                                  const int32_t* labels, const T* weights,
-                                  double smoothing, T* gradient, double* loss,
-                                  int32_t* correct);
+                                  const int32_t* labels, const int32_t* partners,
+                                  const T* shares, const T* weights, double smoothing,
+                                  T* gradient, double* loss, int32_t* correct);
     void (*softmax)(int64_t classes, const T* logits, T* probabilities);
 
     // x[C][H][W][L] from 16 images; table[C][256], fill[C]
     void (*gather_pixels)(const PixelShape&, const uint8_t* const* images,
                           const float* table, const float* fill, T* x);
+    // x[C][H][W][L] from frame[C][H + 3][W + 3][L], whose pixel (1, 1) is the input's
+    // first: bilinear, coordinates limited to rows 0 ... H + 1 and columns 0 ... W + 1
+    void (*resample)(const PixelShape&, const Warp<T>&, const T* frame, T* x);
+    // x[C][H][W][L] in place
+    void (*adjust)(const PixelShape&, const Adjustment<T>&, T* x);
+    // x[count][L] += share[L] * (other[count][L] - x)
+    void (*blend)(int64_t count, const T* share, const T* other, T* x);
     // rows[L][stride] (image-major) from x[count][L], and back
     void (*lanes_to_rows)(int64_t count, const T* x, T* rows, int64_t stride);
 

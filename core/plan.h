@@ -113,6 +113,8 @@ class Plan {
     Arena<T> make_arena(Purpose purpose) const;
 
     void load(const Source<T>& source, const Block& block, Arena<T>& arena) const;
+    // Where the network's input lies, for those who fill it themselves.
+    T* first_input(Arena<T>& arena) const { return input(0, arena); }
     // Steps [0, end); calls after(step) behind each, stops early where it returns
     // false.
     bool forward(const T* weights, const Block& block, const DropoutKey& key,

@@ -89,14 +89,18 @@ static void softmax(int64_t classes, const float* logits, float* probabilities) 
 }
 
 static void softmax_cross_entropy(int64_t classes, const float* logits,
-                                  const int32_t* labels, const float* weights,
+                                  const int32_t* labels, const int32_t* partners,
+                                  const float* shares, const float* weights,
                                   double smoothing, float* gradient, double* loss,
                                   int32_t* correct) {
     alignas(64) float sums[kLanes], maxima[kLanes];
     softmax_parts(classes, logits, gradient, sums, maxima);
-    const double background = smoothing / double(classes), target = 1.0 - smoothing;
+    const double background = smoothing / double(classes);
     for (int lane = 0; lane < kLanes; ++lane) {
         const int32_t label = labels[lane];
+        const int32_t partner = partners ? partners[lane] : label;
+        const double second = partners ? (1.0 - smoothing) * double(shares[lane]) : 0.0;
+        const double target = 1.0 - smoothing - second;
         loss[lane] = 0.0;
         correct[lane] = 0;
         if (label < 0) {
@@ -106,6 +110,8 @@ static void softmax_cross_entropy(int64_t classes, const float* logits,
         const double log_sum = double(maxima[lane]) + log(double(sums[lane]));
         const float own = logits[label * kLanes + lane];
         loss[lane] = target * (log_sum - double(own));
+        if (second > 0.0)
+            loss[lane] += second * (log_sum - double(logits[partner * kLanes + lane]));
         if (smoothing > 0.0) {
             for (int64_t k = 0; k < classes; ++k)
                 loss[lane] +=
@@ -115,7 +121,8 @@ static void softmax_cross_entropy(int64_t classes, const float* logits,
         for (int64_t k = 0; k < classes; ++k) {
             const float rival = logits[k * kLanes + lane];
             if (rival > own || (rival == own && k < label)) correct[lane] = 0;
-            const double q = background + (k == label ? target : 0.0);
+            const double q = background + (k == label ? target : 0.0) +
+                             (k == partner ? second : 0.0);
             float* g = gradient + k * kLanes + lane;
             *g = weights[lane] * (*g - float(q));
         }

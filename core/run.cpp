@@ -137,8 +137,8 @@ bool run_input_gradient(const Plan<T>& plan, const T* weights, const Source<T>& 
                     ones[l] = T(1);
                 }
                 plan.kernels().softmax_cross_entropy(
-                    top.C, plan.output(what.step, arena), labels, ones,
-                    what.label_smoothing, seed, loss, correct);
+                    top.C, plan.output(what.step, arena), labels, nullptr, nullptr,
+                    ones, what.label_smoothing, seed, loss, correct);
             } else {
                 const int64_t pixels = top.H * top.W;
                 for (int l = 0; l < kLanes; ++l) {
@@ -175,6 +175,11 @@ class Trainer {
           slices_(slices_of(blocks_)) {
         for (int t = 0; t < threads; ++t)
             arenas_.push_back(plan.make_arena(Purpose::gradient));
+        if (training.augmentation)
+            for (int t = 0; t < threads; ++t)
+                augmenters_.emplace_back(*training.augmentation, training.dropout.seed,
+                                         training.dropout.epoch, source,
+                                         training.sample_weights, plan.kernels());
         slice_gradients_ = allocate<T>(slices_ * conv_stride());
         for (int64_t s = 0; s < slices_; ++s)
             slice_parts_.push_back(slice_gradients_.get() + s * conv_stride());
@@ -273,17 +278,25 @@ class Trainer {
         Arena<T>& arena = arenas_[size_t(thread)];
         const size_t steps = plan_.steps().size();
         const Block block = block_at(training_.order, begin_ + b * kLanes, end_);
-        plan_.load(source_, block, arena);
+        Augmenter<T>* augmenter =
+            augmenters_.empty() ? nullptr : &augmenters_[size_t(thread)];
+        if (augmenter) {
+            augmenter->load(block.row, plan_.first_input(arena));
+        } else {
+            plan_.load(source_, block, arena);
+        }
         const auto go_on = [&] { return watch_.go_on(thread); };
         if (!plan_.forward(weights_, block, training_.dropout, steps, arena,
                            [&](size_t) { return go_on(); }))
             return false;
 
-        int32_t labels[kLanes], correct[kLanes];
+        int32_t labels[kLanes], partners[kLanes], correct[kLanes];
         alignas(64) T shares[kLanes];
         double loss[kLanes];
+        const int64_t* partner = augmenter ? augmenter->partner() : nullptr;
         for (int l = 0; l < kLanes; ++l) {
             const bool real = l < block.real;
+            if (partner) partners[l] = training_.labels[partner[l]];
             labels[l] = real ? training_.labels[block.row[l]] : -1;
             const double weight = training_.sample_weights
                                       ? double(training_.sample_weights[block.row[l]])
@@ -291,8 +304,9 @@ class Trainer {
             shares[l] = real ? T(weight / weight_sum_) : T(0);
         }
         plan_.kernels().softmax_cross_entropy(
-            plan_.steps().back().out.C, plan_.output(steps - 1, arena), labels, shares,
-            training_.label_smoothing, arena.gradients[0].get(), loss, correct);
+            plan_.steps().back().out.C, plan_.output(steps - 1, arena), labels,
+            partner ? partners : nullptr, partner ? augmenter->share() : nullptr,
+            shares, training_.label_smoothing, arena.gradients[0].get(), loss, correct);
         loss_[size_t(b)] = 0.0;
         correct_[size_t(b)] = 0;
         for (int l = 0; l < block.real; ++l) {
@@ -398,6 +412,7 @@ class Trainer {
     Watch watch_;
     const int64_t blocks_, slices_;  // of a full batch
     std::vector<Arena<T>> arenas_;
+    std::vector<Augmenter<T>> augmenters_;  // one a thread, or none
     AlignedArray<T> slice_gradients_;
     std::vector<T*> slice_parts_;
     std::vector<AlignedArray<T>> dense_inputs_, dense_gradients_;

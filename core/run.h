@@ -6,6 +6,7 @@
 #include <functional>
 #include <vector>
 
+#include "augment.h"
 #include "plan.h"
 
 namespace striate {
@@ -55,6 +56,7 @@ struct Training {
     int64_t first_step = 0, steps = 1;
     double label_smoothing = 0.0, clip_norm = 0.0;  // 0: no clipping
     DropoutKey dropout;
+    const Augmentation* augmentation = nullptr;  // drawn with dropout's key; null: none
     UpdateRule rule{};
     const double* learning_rates = nullptr;  // one a step; null: gradients only
     int64_t updates_before = 0;              // for the corrections of Adam

@@ -18,6 +18,7 @@ namespace STRIATE_TABLE {
 #include "conv.inl"
 #include "dense.inl"
 #include "input.inl"
+#include "augment.inl"
 #include "pointwise.inl"
 #include "pool.inl"
 
@@ -39,6 +40,9 @@ const Kernels<float> table = {
     softmax_cross_entropy,
     softmax,
     gather_pixels,
+    resample,
+    adjust,
+    blend,
     lanes_to_rows,
     sum_slices,
     update,

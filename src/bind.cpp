@@ -95,17 +95,24 @@ struct Pixels {
 };
 
 template <class T>
+Source<T> source_of(const Pixels& p) {
+    Source<T> source;
+    source.count = int64_t(p.images.shape(0));
+    source.pixels = p.images.data();
+    source.shape = p.shape;
+    source.table = p.table.data();
+    source.fill = p.fill.data();
+    return source;
+}
+
+template <class T>
 Source<T> source_of(nb::handle object, const Shape& in) {
     Source<T> source;
     if (nb::isinstance<Pixels>(object)) {
         const Pixels& p = nb::cast<const Pixels&>(object);
         demand(p.shape.C == in.C && p.shape.H == in.H && p.shape.W == in.W,
                "pixels do not fit the plan's input");
-        source.count = int64_t(p.images.shape(0));
-        source.pixels = p.images.data();
-        source.shape = p.shape;
-        source.table = p.table.data();
-        source.fill = p.fill.data();
+        source = source_of<T>(p);
     } else {
         const auto values = nb::cast<Array<const T, 4>>(object, false);
         demand(int64_t(values.shape(1)) == in.H && int64_t(values.shape(2)) == in.W &&
@@ -297,6 +304,28 @@ struct State {
     }
 };
 
+void check_augmentation(const Augmentation& a, const Source<float>& source) {
+    demand(source.pixels != nullptr, "only pixels are augmented");
+    demand(!a.tints() || source.shape.C == 3, "hue and saturation need 3 channels");
+}
+
+// What training sees of the images named, as float32 (n, H, W, C).
+Result<float> augmented(const Pixels& pixels, const Augmentation& augmentation,
+                        uint64_t seed, uint64_t epoch,
+                        Array<const int64_t, 1> indices) {
+    const PixelShape& s = pixels.shape;
+    const Source<float> source = source_of<float>(pixels);
+    check_augmentation(augmentation, source);
+    for (size_t i = 0; i < indices.shape(0); ++i)
+        demand(indices.data()[i] >= 0 && indices.data()[i] < source.count,
+               "indices name an image that is not there");
+    Result<float> result =
+        new_array<float>({indices.shape(0), size_t(s.H), size_t(s.W), size_t(s.C)});
+    make_augmented(augmentation, seed, epoch, source, kernels_named(""), indices.data(),
+                   int64_t(indices.shape(0)), result.data());
+    return result;
+}
+
 UpdateRule make_rule(const std::string& optimizer, double momentum, bool nesterov,
                      double weight_decay, double beta1, double beta2, double epsilon) {
     UpdateRule rule{};
@@ -320,7 +349,7 @@ std::tuple<Result<double>, Result<int64_t>, const char*> plan_train(
     std::optional<Array<const float, 1>> sample_weight, Array<const int64_t, 1> order,
     int64_t batch_size, int64_t first_step, Array<const double, 1> learning_rates,
     double label_smoothing, double clip_norm, uint64_t seed, uint64_t epoch,
-    int threads) {
+    const Augmentation* augmentation, int threads) {
     check_weights(plan, weights.shape(0));
     const Source<float> source = source_of<float>(images, plan.steps()[0].in);
     check_labels(plan, source.count, labels, sample_weight);
@@ -342,6 +371,8 @@ std::tuple<Result<double>, Result<int64_t>, const char*> plan_train(
     t.label_smoothing = label_smoothing;
     t.clip_norm = clip_norm;
     t.dropout = {true, seed, epoch};
+    t.augmentation = augmentation;
+    if (augmentation) check_augmentation(*augmentation, source);
     t.rule = rule;
     t.learning_rates = learning_rates.data();
     t.updates_before = state.updates;
@@ -433,6 +464,27 @@ NB_MODULE(_core, m) {
             "optimizer"_a, nb::kw_only(), "momentum"_a = 0.0, "nesterov"_a = false,
             "weight_decay"_a = 0.0, "beta1"_a = 0.9, "beta2"_a = 0.999,
             "epsilon"_a = 1e-8);
+    nb::class_<Augmentation>(m, "Augmentation")
+        .def(
+            "__init__",
+            [](Augmentation* self, double shift, double rotation, double scale,
+               double shear, double crop, double elastic, double elastic_sigma,
+               bool flip_horizontal, bool flip_vertical, bool replicate,
+               double brightness, double contrast, double saturation, double hue,
+               double noise, double cutout, double mixup) {
+                new (self) Augmentation{
+                    shift,         rotation,  scale,         shear,
+                    crop,          elastic,   elastic_sigma, flip_horizontal,
+                    flip_vertical, replicate, brightness,    contrast,
+                    saturation,    hue,       noise,         cutout,
+                    mixup};
+            },
+            nb::kw_only(), "shift"_a, "rotation"_a, "scale"_a, "shear"_a, "crop"_a,
+            "elastic"_a, "elastic_sigma"_a, "flip_horizontal"_a, "flip_vertical"_a,
+            "replicate"_a, "brightness"_a, "contrast"_a, "saturation"_a, "hue"_a,
+            "noise"_a, "cutout"_a, "mixup"_a,
+            "How far training images are changed: lengths in shares of their sides, "
+            "angles in radians, values in shares of the range.");
     nb::class_<State>(m, "State",
                       "What an optimiser remembers: 0 to 2 moments of each weight.")
         .def(nb::init<int64_t, int>(), "count"_a, "moments"_a)
@@ -453,7 +505,7 @@ NB_MODULE(_core, m) {
             "train", &plan_train, "weights"_a, "state"_a, "rule"_a, "images"_a,
             "labels"_a, "sample_weight"_a.none(), "order"_a, nb::kw_only(),
             "batch_size"_a, "first_step"_a, "learning_rates"_a, "label_smoothing"_a,
-            "clip_norm"_a, "seed"_a, "epoch"_a, "threads"_a,
+            "clip_norm"_a, "seed"_a, "epoch"_a, "augmentation"_a.none(), "threads"_a,
             "Train len(learning_rates) steps in place; returns the loss and the number "
             "correct of each, and what was not finite ('', 'loss' or 'gradient': the "
             "last "
@@ -470,6 +522,8 @@ NB_MODULE(_core, m) {
         .def_prop_ro("isa",
                      [](const Plan<double>& plan) { return plan.kernels().name; });
 
+    m.def("augmented", &augmented, "pixels"_a, "augmentation"_a, "seed"_a, "epoch"_a,
+          "indices"_a, "What training sees of the images: float32 (n, H, W, C).");
     m.def("isas", &available_tables,
           "Instruction sets this processor runs, fastest first, 'reference' last.");
     m.def(

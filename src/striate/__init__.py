@@ -28,17 +28,20 @@ from .layers import (
 )
 from .network import Network, load
 from .receptive import ReceptiveField, receptive_field
+from .training.augmentation import Augmentation
 from .training.optimizers import SGD, Adam, AdamW
 from .training.stopping import BestWeights, EarlyStopping
 from .zoo import lenet5
 
 if TYPE_CHECKING:
     from .data import Dataset, load_data
+    from .training.augmented import augmented_images
 
 __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "Augmentation",
     "AvgPool2D",
     "BestWeights",
     "BusyError",
@@ -64,6 +67,7 @@ __all__ = [
     "TrainingError",
     "UsageError",
     "__version__",
+    "augmented_images",
     "lenet5",
     "load",
     "load_data",
@@ -72,7 +76,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    # Predicting needs no data sets: their ten milliseconds are spent when they are used.
+    # Predicting needs neither: their ten milliseconds are spent when they are used.
+    if name == "augmented_images":
+        from .training.augmented import augmented_images
+
+        return augmented_images
     if name in ("Dataset", "load_data"):
         from . import data
 

@@ -17,6 +17,7 @@ from .images.inputs import Images
 from .inspection import Inspection
 from .layers import Dense
 from .stack import checked_classes
+from .training.augmentation import Augmentation, Level, as_augmentation
 from .training.evaluation import accuracy
 from .training.optimizers import Optimizer
 from .training.settings import Settings
@@ -68,6 +69,7 @@ class Network(Inspection):
         clip_norm: float | None = None,
         class_weight: ClassWeight = None,
         preprocessed: bool = False,
+        augmentation: Augmentation | Level | None = None,
     ) -> History:
         """Train on images, N,H,W,C, and their labels, N integers or strings.
 
@@ -93,6 +95,8 @@ class Network(Inspection):
             class_weight: "balanced" lets every class count alike, however many images
                 it has; or a mapping of classes to weights. Multiplies sample_weight.
             preprocessed: the images are floats as `preprocessing` makes them.
+            augmentation: how training images are changed, anew in every epoch: an
+                Augmentation, or its level "light", "default" or "strong".
 
         Returns the history: lists with one entry an epoch for loss, accuracy (both
         measured while training), learning_rate (of the last step), seconds and
@@ -114,6 +118,7 @@ class Network(Inspection):
             label_smoothing=label_smoothing,
             clip_norm=clip_norm,
             class_weight=class_weight,
+            augmentation=as_augmentation(augmentation),
         )
         return fit(
             self,

@@ -6,6 +6,7 @@ here: shapes, windows and the order of the weights are settled by `resolve`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ from ..layers import (
     Tanh,
 )
 from ..resolve import ResolvedLayer, Shape
+from ..training.augmentation import LIMITS, Augmentation
 from ..training.optimizers import SGD, Adam, Optimizer
 from ..window import Window
 
@@ -106,6 +108,19 @@ def update_rule(optimizer: Optimizer) -> _core.UpdateRule:
         beta2=optimizer.betas[1],
         epsilon=optimizer.epsilon,
         weight_decay=optimizer.weight_decay,
+    )
+
+
+def augmentation_rule(settled: Augmentation) -> _core.Augmentation:
+    """Return an augmentation, settled for its images, as the core takes it."""
+    numbers = {name: getattr(settled, name) for name in LIMITS}
+    for name in ("rotation", "shear", "hue"):
+        numbers[name] = math.radians(numbers[name])
+    return _core.Augmentation(
+        **numbers,
+        flip_horizontal=settled.flip in ("horizontal", "both"),
+        flip_vertical=settled.flip in ("vertical", "both"),
+        replicate=settled.outside == "edge",
     )
 
 

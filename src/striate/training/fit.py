@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from ..errors import BusyError, TrainingError, UsageError
 from ..images.inputs import InputRule, prepare, sample_weights
 from ..images.labels import Classes, as_labels
 from ..images.preprocess import Preprocessing
+from .augmentation import settle
 from .callbacks import Callbacks, TrainingPlan
 from .evaluation import Examples
 from .run import History, Run
@@ -57,6 +59,8 @@ def fit(
         indices, classes = as_labels(
             labels, inputs.count, network.classes, outputs=outputs
         )
+        known = rule.preprocessing if inputs.array.dtype == np.uint8 else None
+        settings = replace(settings, augmentation=settle(settings.augmentation, known))
         weights = sample_weights(sample_weight, inputs.count)
         weights = class_weighted(settings.class_weight, indices, weights, classes)
         examples = Examples(inputs, indices, weights)

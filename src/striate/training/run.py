@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .. import _core
 from ..engine.compute import Engine
-from ..engine.lowering import update_rule
+from ..engine.lowering import augmentation_rule, update_rule
 from ..engine.machine import check_memory
 from ..engine.randomness import epoch_order
 from ..errors import TrainingError
@@ -81,6 +81,8 @@ class Run:
             settings.schedule, optimizer.learning_rate, self.steps, settings.epochs
         )
         self._rule = update_rule(optimizer)
+        augmentation = settings.augmentation
+        self._augmentation = augmentation and augmentation_rule(augmentation)
         self._state = _core.State(engine.flat.size, optimizer.moments)
         self._good = engine.flat.copy()
         self._steps_per_call = 1
@@ -157,6 +159,7 @@ class Run:
             clip_norm=settings.clip_norm or 0.0,
             seed=settings.seed,
             epoch=epoch,
+            augmentation=self._augmentation,
             threads=self.threads,
         )
         return losses, correct, f"the {fault}" if fault else ""

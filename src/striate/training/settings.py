@@ -9,6 +9,7 @@ from numbers import Real
 from typing import Any
 
 from ..engine.randomness import check_seed
+from .augmentation import Augmentation
 from .optimizers import SGD, Optimizer
 from .schedules import SCHEDULES
 from .weighting import ClassWeight
@@ -67,6 +68,7 @@ class Settings:
     label_smoothing: float = 0.0
     clip_norm: float | None = None
     class_weight: ClassWeight = None
+    augmentation: Augmentation | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
@@ -120,6 +122,7 @@ class Settings:
             "label_smoothing": float(self.label_smoothing),
             "clip_norm": None if self.clip_norm is None else float(self.clip_norm),
             "class_weight": _plain(self.class_weight),
+            "augmentation": self.augmentation and self.augmentation.to_config(),
         }
 
 

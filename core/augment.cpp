@@ -1,0 +1,297 @@
+#include "augment.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "random.h"
+
+namespace striate {
+
+namespace {
+
+// Dropout and Python draw from the streams below.
+constexpr uint64_t kAugmentationStreams = uint64_t(1) << 63;
+
+// What an image draws, four words at a slot: a place for each setting, so that adding
+// one setting changes nothing of the others.
+enum Slot : uint64_t {
+    kPlacing = 0,    // shift down, shift right, rotation, scale
+    kFraming = 1,    // shear, flips, kept side of the crop, its place down
+    kColouring = 2,  // the crop's place across, brightness, contrast, saturation
+    kCovering = 3,   // hue, the square's place down and across, key of the noise
+    kPartner = 4,
+    kMixing = 64,  // a pair of words for each trial
+    kGrid = 256
+};
+constexpr int kTrials = 64;
+
+RandomWords draw(uint64_t seed, uint64_t stream, int64_t image, uint64_t slot) {
+    return random_words(seed, stream, uint64_t(image) << 24 | slot);
+}
+
+double share_of(uint32_t word) { return (double(word) + 0.5) * 0x1p-32; }  // 0 ... 1
+double sign_of(uint32_t word) { return 2.0 * share_of(word) - 1.0; }       // -1 ... 1
+
+int64_t shorter_side(const PixelShape& s) { return std::min(s.height, s.width); }
+
+// A cubic B-spline's own spread is a third of its spacing squared: this spacing gives a
+// field as smooth as white noise under a Gaussian of that sigma (Simard, Steinkraus and
+// Platt 2003), from a few points in place of a filter over every pixel.
+double spacing_of(const Augmentation& settings, const PixelShape& s) {
+    const double sigma = settings.elastic_sigma * double(shorter_side(s));
+    return std::max(1.0, std::sqrt(3.0) * sigma);
+}
+
+int64_t points(int64_t side, double spacing) {
+    return int64_t(double(side - 1) / spacing) + 4;
+}
+
+}  // namespace
+
+template <class T>
+Augmenter<T>::Augmenter(const Augmentation& settings, uint64_t seed, uint64_t epoch,
+                        const Source<T>& source, const float* sample_weights,
+                        const Kernels<T>& kernels)
+    : settings_(settings),
+      seed_(seed),
+      stream_(kAugmentationStreams | epoch),
+      source_(source),
+      sample_weights_(sample_weights),
+      kernels_(kernels),
+      framed_(source.shape) {
+    const PixelShape& s = source.shape;
+    framed_.H += 3;
+    framed_.W += 3;
+    framed_.top += 1;
+    framed_.left += 1;
+    if (settings.moves()) {
+        frame_ = allocate<T>(s.C * framed_.H * framed_.W * kLanes);
+        map_ = allocate<T>(6 * kLanes);
+        warp_.map = map_.get();
+    }
+    if (settings.elastic > 0.0) {
+        warp_.spacing = spacing_of(settings, s);
+        warp_.GH = points(s.H, warp_.spacing);
+        warp_.GW = points(s.W, warp_.spacing);
+        grid_ = allocate<T>(2 * (warp_.GH + 1) * warp_.GW * kLanes);
+        warp_.grid = grid_.get();
+        warp_.scratch = grid_.get() + 2 * warp_.GH * warp_.GW * kLanes;
+    }
+    if (settings.adjusts()) {
+        adjustment_ = allocate<T>((10 + s.C) * kLanes + 3 * s.C);
+        rule_.tint = settings.tints() ? tint() : nullptr;
+        rule_.gain = gain();
+        rule_.offset = offset();
+        T* noise = offset() + s.C * kLanes;
+        T *low = noise + s.C, *high = low + s.C;
+        rule_.noise = settings.noise > 0.0 ? noise : nullptr;
+        rule_.noise_key = noise_key_;
+        rule_.low = low;
+        rule_.high = high;
+        rule_.box = box_;
+        for (int64_t c = 0; c < s.C; ++c) {
+            low[c] = T(black(c));
+            high[c] = T(black(c) + range(c));
+            // The sum of four bytes has the variance 4 (256^2 - 1) / 12 = 21845.
+            noise[c] = T(settings.noise * range(c) / std::sqrt(21845.0));
+        }
+    }
+    if (settings.mixup > 0.0) other_ = allocate<T>(s.C * s.H * s.W * kLanes);
+}
+
+template <class T>
+void Augmenter<T>::load(const int64_t* row, T* x) {
+    make(row, x);
+    if (settings_.mixup == 0.0) return;
+    for (int l = 0; l < kLanes; ++l) draw_partner(row[l], l);
+    make(partner_, other_.get());
+    const PixelShape& s = source_.shape;
+    kernels_.blend(s.C * s.H * s.W, share_, other_.get(), x);
+}
+
+template <class T>
+void Augmenter<T>::make(const int64_t* row, T* x) {
+    const PixelShape& s = source_.shape;
+    const uint8_t* images[kLanes];
+    for (int l = 0; l < kLanes; ++l)
+        images[l] = source_.pixels + row[l] * s.height * s.width * s.C;
+    if (settings_.moves()) {
+        for (int l = 0; l < kLanes; ++l) draw_map(row[l], l);
+        if (warp_.grid)
+            for (int l = 0; l < kLanes; ++l) draw_grid(row[l], l);
+        kernels_.gather_pixels(framed_, images, source_.table, source_.fill,
+                               frame_.get());
+        if (settings_.replicate) replicate_edges();
+        kernels_.resample(s, warp_, frame_.get(), x);
+    } else {
+        kernels_.gather_pixels(s, images, source_.table, source_.fill, x);
+    }
+    if (settings_.adjusts()) {
+        for (int l = 0; l < kLanes; ++l) draw_adjustment(row[l], l);
+        kernels_.adjust(s, rule_, x);
+    }
+}
+
+// With p a place in the result and c the image's centre, the crop keeps a part of the
+// result, q = keep (p - c) + corner, and that shows the image's place
+// c + flip / zoom * unshear * unrotate * (q - shift).
+template <class T>
+void Augmenter<T>::draw_map(int64_t image, int lane) {
+    const RandomWords placing = draw(seed_, stream_, image, kPlacing);
+    const RandomWords framing = draw(seed_, stream_, image, kFraming);
+    const RandomWords colouring = draw(seed_, stream_, image, kColouring);
+    const PixelShape& s = source_.shape;
+    const double height = double(s.height), width = double(s.width);
+    const double keep = 1.0 - settings_.crop * share_of(framing.word[2]);
+    const double spare = (1.0 - keep) / 2.0;
+    const double center_h = double(s.top) + (height - 1.0) / 2.0;
+    const double center_w = double(s.left) + (width - 1.0) / 2.0;
+    const double from_h = spare * height * sign_of(framing.word[3]) - keep * center_h -
+                          settings_.shift * height * sign_of(placing.word[0]);
+    const double from_w = spare * width * sign_of(colouring.word[0]) - keep * center_w -
+                          settings_.shift * width * sign_of(placing.word[1]);
+    const double angle = settings_.rotation * sign_of(placing.word[2]);
+    const double slant = std::tan(settings_.shear * sign_of(framing.word[0]));
+    const double zoom = std::pow(1.0 + settings_.scale, sign_of(placing.word[3]));
+    const uint32_t coins = framing.word[1];
+    const double rows = (settings_.flip_vertical && (coins & 1) ? -1.0 : 1.0) / zoom;
+    const double columns =
+        (settings_.flip_horizontal && (coins & 2) ? -1.0 : 1.0) / zoom;
+    const double cosine = std::cos(angle), sine = std::sin(angle);
+    const double hh = rows * cosine, hw = rows * sine;
+    const double wh = columns * (slant * cosine - sine);
+    const double ww = columns * (cosine + slant * sine);
+    // The frame has one pixel more above and left of the input.
+    const double map[6] = {
+        keep * hh, keep * hw, hh * from_h + hw * from_w + center_h + 1.0,
+        keep * wh, keep * ww, wh * from_h + ww * from_w + center_w + 1.0};
+    for (int i = 0; i < 6; ++i) map_[size_t(i * kLanes + lane)] = T(map[i]);
+}
+
+// Uniform coefficients of the size that gives the field its root mean square: along
+// each axis a cubic B-spline keeps 151 / 315 of the variance of its coefficients.
+template <class T>
+void Augmenter<T>::draw_grid(int64_t image, int lane) {
+    const double amplitude = settings_.elastic * double(shorter_side(source_.shape)) *
+                             std::sqrt(3.0) * 315.0 / 151.0;
+    RandomWords random{};
+    for (int64_t i = 0; i < 2 * warp_.GH * warp_.GW; ++i) {
+        if (i % 4 == 0) random = draw(seed_, stream_, image, kGrid + uint64_t(i) / 4);
+        grid_[size_t(i * kLanes + lane)] = T(amplitude * sign_of(random.word[i % 4]));
+    }
+}
+
+// Colours change as pixels and not as the table's values: with M the change of pixels
+// and range r, value c takes r[c] / r[k] M[c][k] of value k.
+template <class T>
+void Augmenter<T>::draw_adjustment(int64_t image, int lane) {
+    const RandomWords colouring = draw(seed_, stream_, image, kColouring);
+    const RandomWords covering = draw(seed_, stream_, image, kCovering);
+    const PixelShape& s = source_.shape;
+    const double gain = 1.0 + settings_.contrast * sign_of(colouring.word[2]);
+    const double lift = settings_.brightness * sign_of(colouring.word[1]);
+    this->gain()[lane] = T(gain);
+    for (int64_t c = 0; c < s.C; ++c) offset()[c * kLanes + lane] = T(lift * range(c));
+    if (settings_.tints()) {
+        const double saturation =
+            1.0 + settings_.saturation * sign_of(colouring.word[3]);
+        const double hue = settings_.hue * sign_of(covering.word[0]);
+        const double cosine = saturation * std::cos(hue);
+        const double sine = saturation * std::sin(hue);
+        // The matrices of saturate and hueRotate, W3C Filter Effects, multiplied.
+        constexpr double grey[3] = {0.213, 0.715, 0.072};
+        constexpr double turn[3][3] = {
+            {-0.213, -0.715, 0.928}, {0.143, 0.140, -0.283}, {-0.787, 0.715, 0.072}};
+        for (int64_t c = 0; c < 3; ++c) {
+            double still = black(c);
+            for (int64_t k = 0; k < 3; ++k) {
+                const double own = c == k ? 1.0 : 0.0;
+                const double change =
+                    grey[k] + cosine * (own - grey[k]) + sine * turn[c][k];
+                const double factor = change * range(c) / range(k);
+                tint()[(c * 3 + k) * kLanes + lane] = T(factor);
+                still -= factor * black(k);
+            }
+            offset()[c * kLanes + lane] = T(gain * still + lift * range(c));
+        }
+    }
+    noise_key_[lane] = covering.word[3];
+    const double side = std::round(settings_.cutout * double(shorter_side(s)));
+    const auto cover = [&](int axis, double begin, int64_t length, int64_t input) {
+        const double first = std::round(
+            begin + share_of(covering.word[1 + axis]) * double(length) - side / 2.0);
+        const double limit = double(input);
+        box_[2 * axis * kLanes + lane] = int32_t(std::clamp(first, 0.0, limit));
+        box_[(2 * axis + 1) * kLanes + lane] =
+            int32_t(std::clamp(first + side, 0.0, limit));
+    };
+    cover(0, double(s.top), s.height, s.H);
+    cover(1, double(s.left), s.width, s.W);
+}
+
+// A share from Beta(alpha, alpha) by Jöhnk's method, in logarithms because powers of
+// 1 / alpha leave the range of numbers. The image keeps the larger part of the mixture.
+template <class T>
+void Augmenter<T>::draw_partner(int64_t image, int lane) {
+    const RandomWords random = draw(seed_, stream_, image, kPartner);
+    const uint64_t bits = uint64_t(random.word[0]) << 32 | random.word[1];
+    partner_[lane] = int64_t(bits % uint64_t(source_.count));
+    double share = 0.0;
+    for (uint64_t trial = 0; trial < kTrials; ++trial) {
+        const RandomWords pair = draw(seed_, stream_, image, kMixing + trial);
+        const double one = std::log(share_of(pair.word[0])) / settings_.mixup;
+        const double two = std::log(share_of(pair.word[1])) / settings_.mixup;
+        share = 1.0 / (1.0 + std::exp(two - one));
+        if (std::exp(one) + std::exp(two) <= 1.0) break;
+    }
+    // An image that does not count must not come back inside another one.
+    if (sample_weights_ && sample_weights_[partner_[lane]] == 0.0f) share = 0.0;
+    share_[lane] = T(std::min(share, 1.0 - share));
+}
+
+// The frame's margin takes the values of the input's edge instead of the background.
+template <class T>
+void Augmenter<T>::replicate_edges() {
+    const int64_t H = source_.shape.H, W = source_.shape.W, width = framed_.W * kLanes;
+    for (int64_t c = 0; c < framed_.C; ++c) {
+        T* plane = frame_.get() + c * framed_.H * width;
+        for (int64_t h = 1; h <= H; ++h) {
+            T* row = plane + h * width;
+            std::copy_n(row + kLanes, kLanes, row);
+            for (int64_t w = W + 1; w < W + 3; ++w)
+                std::copy_n(row + W * kLanes, kLanes, row + w * kLanes);
+        }
+        std::copy_n(plane + width, width, plane);
+        for (int64_t h = H + 1; h < H + 3; ++h)
+            std::copy_n(plane + H * width, width, plane + h * width);
+    }
+}
+
+template <class T>
+void make_augmented(const Augmentation& settings, uint64_t seed, uint64_t epoch,
+                    const Source<T>& source, const Kernels<T>& kernels,
+                    const int64_t* indices, int64_t count, T* out) {
+    const PixelShape& s = source.shape;
+    const int64_t pixels = s.H * s.W;
+    Augmenter<T> augmenter(settings, seed, epoch, source, nullptr, kernels);
+    const AlignedArray<T> x = allocate<T>(s.C * pixels * kLanes);
+    for (int64_t begin = 0; begin < count; begin += kLanes) {
+        int64_t row[kLanes];
+        for (int l = 0; l < kLanes; ++l)
+            row[l] = indices[std::min(begin + l, count - 1)];
+        augmenter.load(row, x.get());
+        for (int l = 0; l < kLanes && begin + l < count; ++l)
+            for (int64_t i = 0; i < pixels; ++i)
+                for (int64_t c = 0; c < s.C; ++c)
+                    out[((begin + l) * pixels + i) * s.C + c] =
+                        x[(c * pixels + i) * kLanes + l];
+    }
+}
+
+template class Augmenter<float>;
+template class Augmenter<double>;
+template void make_augmented(const Augmentation&, uint64_t, uint64_t,
+                             const Source<float>&, const Kernels<float>&,
+                             const int64_t*, int64_t, float*);
+
+}  // namespace striate
