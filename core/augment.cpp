@@ -188,10 +188,11 @@ void Augmenter<T>::draw_adjustment(int64_t image, int lane) {
     const RandomWords colouring = draw(seed_, stream_, image, kColouring);
     const RandomWords covering = draw(seed_, stream_, image, kCovering);
     const PixelShape& s = source_.shape;
-    const double gain = 1.0 + settings_.contrast * sign_of(colouring.word[2]);
-    const double lift = settings_.brightness * sign_of(colouring.word[1]);
-    this->gain()[lane] = T(gain);
-    for (int64_t c = 0; c < s.C; ++c) offset()[c * kLanes + lane] = T(lift * range(c));
+    const double exposure = 1.0 + settings_.brightness * sign_of(colouring.word[1]);
+    const double contrast = 1.0 + settings_.contrast * sign_of(colouring.word[2]);
+    gain()[lane] = T(contrast * exposure);
+    for (int64_t c = 0; c < s.C; ++c)
+        offset()[c * kLanes + lane] = T(contrast * (1.0 - exposure) * black(c));
     if (settings_.tints()) {
         const double saturation =
             1.0 + settings_.saturation * sign_of(colouring.word[3]);
@@ -203,7 +204,7 @@ void Augmenter<T>::draw_adjustment(int64_t image, int lane) {
         constexpr double turn[3][3] = {
             {-0.213, -0.715, 0.928}, {0.143, 0.140, -0.283}, {-0.787, 0.715, 0.072}};
         for (int64_t c = 0; c < 3; ++c) {
-            double still = black(c);
+            double still = black(c);  // what the tint makes of black, less that of 0
             for (int64_t k = 0; k < 3; ++k) {
                 const double own = c == k ? 1.0 : 0.0;
                 const double change =
@@ -212,7 +213,7 @@ void Augmenter<T>::draw_adjustment(int64_t image, int lane) {
                 tint()[(c * 3 + k) * kLanes + lane] = T(factor);
                 still -= factor * black(k);
             }
-            offset()[c * kLanes + lane] = T(gain * still + lift * range(c));
+            offset()[c * kLanes + lane] += T(contrast * exposure * still);
         }
     }
     noise_key_[lane] = covering.word[3];

@@ -13,7 +13,7 @@ namespace striate {
 
 // How far each setting may go; 0 for not at all. Lengths are shares of the image's
 // sides (of the shorter one where there is one number for both), angles are in radians,
-// changes of value shares of the range from black to white.
+// noise is a share of the range from black to white.
 struct Augmentation {
     double shift = 0.0, rotation = 0.0, scale = 0.0, shear = 0.0, crop = 0.0;
     double elastic = 0.0, elastic_sigma = 0.0;  // root mean square, and smoothness
@@ -44,6 +44,9 @@ class Augmenter {
     Augmenter(const Augmentation& settings, uint64_t seed, uint64_t epoch,
               const Source<T>& source, const float* sample_weights,
               const Kernels<T>& kernels);
+    // What the kernels are given points into it.
+    Augmenter(const Augmenter&) = delete;
+    Augmenter& operator=(const Augmenter&) = delete;
 
     // x[C][H][W][L] of the images named by row[L].
     void load(const int64_t* row, T* x);

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <deque>
 
 #include "threads.h"
 
@@ -412,7 +413,7 @@ class Trainer {
     Watch watch_;
     const int64_t blocks_, slices_;  // of a full batch
     std::vector<Arena<T>> arenas_;
-    std::vector<Augmenter<T>> augmenters_;  // one a thread, or none
+    std::deque<Augmenter<T>> augmenters_;  // one a thread, or none
     AlignedArray<T> slice_gradients_;
     std::vector<T*> slice_parts_;
     std::vector<AlignedArray<T>> dense_inputs_, dense_gradients_;

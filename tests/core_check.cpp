@@ -104,6 +104,15 @@ std::vector<float> train(int threads, uint64_t seed) {
     t.rule.kind = Optimizer::sgd;
     t.rule.momentum = 0.9;
     t.dropout = {true, seed, 0};
+    Augmentation augmentation;
+    augmentation.shift = augmentation.scale = augmentation.crop = 0.3;
+    augmentation.rotation = augmentation.shear = 0.5;
+    augmentation.flip_horizontal = augmentation.flip_vertical = true;
+    augmentation.elastic = augmentation.elastic_sigma = 0.2;
+    augmentation.replicate = seed % 2;
+    augmentation.brightness = augmentation.contrast = augmentation.noise = 0.2;
+    augmentation.cutout = augmentation.mixup = 0.4;
+    t.augmentation = &augmentation;
     run_training(plan, weights.data(), gradient.data(), source, t, threads,
                  [] { return false; });
     return weights;

@@ -101,6 +101,7 @@ def follow(
                 threads=threads,
                 label_smoothing=settings.label_smoothing,
                 clip_norm=settings.clip_norm,
+                augmentation=settings.augmentation,
             )
     except KeyboardInterrupt:
         if course.plan is None:  # nothing was learned, nor how to treat pixels

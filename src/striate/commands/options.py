@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ..errors import UsageError
+from ..training.augmentation import Augmentation
 from ..training.optimizers import SGD, Adam, AdamW, Optimizer
 from ..training.schedules import SCHEDULES
 from ..training.settings import (
@@ -93,6 +94,7 @@ class Recipe:
     schedule: str
     label_smoothing: float
     seed: int
+    augmentation: Augmentation
 
     def build_optimizer(self, batch_size: int) -> Optimizer:
         """Return the optimizer; UsageError where options do not belong to it."""
@@ -132,6 +134,7 @@ class Recipe:
             seed=self.seed,
             label_smoothing=self.label_smoothing,
             clip_norm=self.clip_norm,
+            augmentation=self.augmentation,
         )
 
 

@@ -17,6 +17,7 @@ from ..saving.modelfile import unwritable
 from ..zoo import NETWORKS
 from .answers import calibrate
 from .config import config_option, differences, is_repeated, recorded_options
+from .augment_options import augment_options
 from .console import Console, common_options, instruction_set, target
 from .course import follow
 from .options import SHARE, TARGET, Recipe, WholeNumber, recipe_options
@@ -56,6 +57,7 @@ class Data:
     help="What to train; `striate summary NETWORK` shows it.",
 )
 @recipe_options
+@augment_options
 @click.option(
     "--validation",
     "share",

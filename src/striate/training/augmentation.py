@@ -100,9 +100,9 @@ class Augmentation:
     Every image is changed anew in every epoch, by amounts that come from the seed, the
     epoch and the image alone. Only `fit` does so: measuring, predicting and gradients
     see images as they are. Lengths are shares of the image's sides (of the shorter one
-    where one number serves both), angles are in degrees, changes of pixels are shares
-    of the range from black to white. All amounts but those said otherwise are uniform
-    from minus to plus the setting. A setting of None is as the level says.
+    where one number serves both), angles are in degrees. Amounts that have two
+    directions are uniform from minus to plus the setting. A setting of None is as the
+    level says.
 
     All movement together is one bilinear sampling; then colours change, noise is added,
     pixels are limited to black and white, a square is erased, and images are mixed.
@@ -122,12 +122,13 @@ class Augmentation:
             field, 0.02 to 1; by default Simard's 4/29.
         flip: "none", "horizontal" (left and right swap), "vertical" or "both"; each
             happens to half of the images. No level flips.
-        brightness: added to all pixels.
-        contrast: pixels go away from the training images' mean by up to 1 + contrast,
-            or towards it by 1 - contrast.
-        saturation: colours likewise, from their grey. Only for images of 3 channels.
-        hue: degrees around the colour circle. Only for images of 3 channels.
-        noise: standard deviation of what is added to each pixel of each channel.
+        brightness: pixels times 1 - brightness to 1 + brightness, as if exposed for
+            another time.
+        contrast: their distance from the training images' mean likewise.
+        saturation: their distance from their own grey likewise; 3 channels only.
+        hue: degrees around the colour circle; 3 channels only.
+        noise: standard deviation of what is added to each pixel of each channel, a
+            share of the range from black to white.
         cutout: side of a square, anywhere, that is erased to the mean.
         mixup: each image is blended with another one, and so are the labels, by a share
             from the Beta distribution with both parameters this, 0 to 2. The accuracy
