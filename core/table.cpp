@@ -15,10 +15,10 @@ namespace STRIATE_TABLE {
 
 #include "lanes.h"
 // The operations, in the order of a network.
+#include "augment.inl"
 #include "conv.inl"
 #include "dense.inl"
 #include "input.inl"
-#include "augment.inl"
 #include "pointwise.inl"
 #include "pool.inl"
 

@@ -318,7 +318,13 @@ def test_one_setting_changes_nothing_of_the_others():
 
 
 def network(seed=0):
-    layers = [st.Conv2D(5, 3), st.ReLU(), st.MaxPool2D(2), st.Flatten(), st.Dropout(0.2)]
+    layers = [
+        st.Conv2D(5, 3),
+        st.ReLU(),
+        st.MaxPool2D(2),
+        st.Flatten(),
+        st.Dropout(0.2),
+    ]
     return st.Network([*layers, st.Dense(4)], (12, 9, 3), seed=seed)
 
 
@@ -387,7 +393,9 @@ def test_mixup_blends_images_and_their_losses(alpha, smoothing):
     logits = one.logits(blended, preprocessed=True).astype(float)
     log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     eye = np.eye(4)
-    target = (1 - shares)[:, None] * eye[LABELS] + shares[:, None] * eye[LABELS[partners]]
+    target = (1 - shares)[:, None] * eye[LABELS] + shares[:, None] * eye[
+        LABELS[partners]
+    ]
     target = (1 - smoothing) * target + smoothing / 4
     loss = -(target * log_p).sum(1).mean()
     assert history["loss"] == [pytest.approx(loss, rel=1e-5)]
@@ -404,7 +412,9 @@ def test_mixup_takes_nothing_from_images_that_do_not_count():
     for images in (COLOUR, absurd):
         one = network()
         one._preprocessing = known(COLOUR)
-        one.fit(images, LABELS, 2, sample_weight=weights, augmentation=Augmentation(mixup=1))
+        one.fit(
+            images, LABELS, 2, sample_weight=weights, augmentation=Augmentation(mixup=1)
+        )
         results.append(flat(one))
     np.testing.assert_array_equal(*results)
 
@@ -462,10 +472,18 @@ def test_repr_is_a_constructor_call():
     [
         (lambda: Augmentation("hard"), ValueError, "level must be one of none, light"),
         (lambda: Augmentation(None), ValueError, r"level=None\): level must be one of"),
-        (lambda: Augmentation(flip=True), ValueError, "none, horizontal, vertical, both"),
+        (
+            lambda: Augmentation(flip=True),
+            ValueError,
+            "none, horizontal, vertical, both",
+        ),
         (lambda: Augmentation(outside="sky"), ValueError, "one of background, edge"),
         (lambda: Augmentation(rotation=200), ValueError, "from 0 to 180 degrees"),
-        (lambda: Augmentation(rotation=-1), ValueError, r"rotation=-1\): rotation must"),
+        (
+            lambda: Augmentation(rotation=-1),
+            ValueError,
+            r"rotation=-1\): rotation must",
+        ),
         (lambda: Augmentation(shift=1.5), ValueError, "shift must be from 0 to 1"),
         (lambda: Augmentation(mixup=3), ValueError, "mixup must be from 0 to 2"),
         (lambda: Augmentation(elastic_sigma=0), ValueError, "from 0.02 to 1"),

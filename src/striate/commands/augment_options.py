@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from ..training.augmentation import CHOICES, LIMITS, Augmentation
 from .options import Number
-
-Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 _HELP = {
     "shift": "Move by up to this share of height and width.",
@@ -63,13 +61,15 @@ _OPTIONS = (
 _NAMES = ("augment", "flip", *LIMITS, "outside")
 
 
-def augment_options(verb: Verb) -> Verb:
+def augment_options(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Give a verb the options of augmentation; it gets one `augmentation` for them."""
 
     @functools.wraps(verb)
     def with_augmentation(*arguments: Any, **options: Any) -> Any:
         settings = {name: options.pop(name) for name in _NAMES}
-        settings = {name: value for name, value in settings.items() if value is not None}
+        settings = {
+            name: value for name, value in settings.items() if value is not None
+        }
         augmentation = Augmentation(settings.pop("augment", "none"), **settings)
         return verb(*arguments, augmentation=augmentation, **options)
 

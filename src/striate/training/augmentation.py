@@ -38,7 +38,7 @@ LIMITS: dict[str, tuple[float, float]] = {
 """The settings that are numbers, and what each must lie between."""
 
 # What a setting is where neither the user nor the level says anything.
-_PLAIN: dict[str, float | str] = dict.fromkeys(LIMITS, 0.0) | {
+_PLAIN: dict[str, Any] = dict.fromkeys(LIMITS, 0.0) | {
     "elastic_sigma": 4 / 29,
     "flip": "none",
 }
@@ -201,8 +201,7 @@ class Augmentation:
                         f"augmentation by {name} needs images of 3 channels but these "
                         f"have {known.channels}; leave {name} out."
                     )
-        made: dict[str, Any] = settings | self._made()
-        return replace(self, **made)
+        return replace(self, **settings | self._made())
 
     @property
     def changes(self) -> bool:

@@ -47,21 +47,21 @@ def augmented_images(
     (1, 10, 10, 1)
     """
     rule = InputRule(preprocessing.input_shape, preprocessing, floats=False)
-    pixels = prepare(images, rule)
-    if pixels.array.dtype != np.uint8:
+    given = prepare(images, rule)
+    if given.array.dtype != np.uint8:
         raise DataError(
-            f"only uint8 pixels are augmented, but images are {pixels.array.dtype}."
+            f"only uint8 pixels are augmented, but images are {given.array.dtype}."
         )
-    wanted = np.arange(pixels.count) if indices is None else np.asarray(indices)
+    wanted = np.arange(given.count) if indices is None else np.asarray(indices)
     wanted = wanted.astype(np.int64, casting="same_kind")
-    if wanted.size and not 0 <= wanted.min() <= wanted.max() < pixels.count:
+    if wanted.size and not 0 <= wanted.min() <= wanted.max() < given.count:
         raise DataError(
-            f"indices must be from 0 to {pixels.count - 1}, the last image, but go from "
+            f"indices must be from 0 to {given.count - 1}, the last image, but go from "
             f"{wanted.min()} to {wanted.max()}."
         )
     settled = (as_augmentation(augmentation) or Augmentation()).settled(preprocessing)
     values = _core.augmented(
-        pixels.source,
+        given.source,
         augmentation_rule(settled),
         check_seed(seed),
         epoch,
@@ -69,4 +69,5 @@ def augmented_images(
     )
     table = preprocessing.pixel_table()
     black, white = table[:, 0], table[:, 255]
-    return np.rint((values - black) / (white - black) * 255).astype(np.uint8)
+    pixels: NDArray[np.float32] = np.rint((values - black) / (white - black) * 255)
+    return pixels.astype(np.uint8, copy=False)

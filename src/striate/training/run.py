@@ -81,8 +81,8 @@ class Run:
             settings.schedule, optimizer.learning_rate, self.steps, settings.epochs
         )
         self._rule = update_rule(optimizer)
-        augmentation = settings.augmentation
-        self._augmentation = augmentation and augmentation_rule(augmentation)
+        changes = settings.augmentation
+        self._augmentation = augmentation_rule(changes) if changes else None
         self._state = _core.State(engine.flat.size, optimizer.moments)
         self._good = engine.flat.copy()
         self._steps_per_call = 1
