@@ -46,6 +46,18 @@ int64_t points(int64_t side, double spacing) {
     return int64_t(double(side - 1) / spacing) + 4;
 }
 
+// Of the matrices of saturate and hueRotate, W3C Filter Effects: how grey a colour is,
+// and the way around the circle of colours.
+constexpr double kGrey[3] = {0.213, 0.715, 0.072};
+constexpr double kTurn[3][3] = {
+    {-0.213, -0.715, 0.928}, {0.143, 0.140, -0.283}, {-0.787, 0.715, 0.072}};
+
+// What channel c takes of channel k: hueRotate times saturate.
+double tint(double saturation, double hue, int64_t c, int64_t k) {
+    const double own = (c == k ? 1.0 : 0.0) - kGrey[k];
+    return kGrey[k] + saturation * (std::cos(hue) * own + std::sin(hue) * kTurn[c][k]);
+}
+
 }  // namespace
 
 template <class T>
@@ -78,23 +90,18 @@ Augmenter<T>::Augmenter(const Augmentation& settings, uint64_t seed, uint64_t ep
         warp_.scratch = grid_.get() + 2 * warp_.GH * warp_.GW * kLanes;
     }
     if (settings.adjusts()) {
-        adjustment_ = allocate<T>((10 + s.C) * kLanes + 3 * s.C);
-        rule_.tint = settings.tints() ? tint() : nullptr;
-        rule_.gain = gain();
-        rule_.offset = offset();
-        T* noise = offset() + s.C * kLanes;
-        T *low = noise + s.C, *high = low + s.C;
-        rule_.noise = settings.noise > 0.0 ? noise : nullptr;
-        rule_.noise_key = noise_key_;
-        rule_.low = low;
-        rule_.high = high;
-        rule_.box = box_;
+        if (settings.tints()) tint_ = allocate<T>(9 * kLanes);
+        offset_ = allocate<T>(s.C * kLanes);
+        ranges_ = allocate<T>(3 * s.C);
+        T *low = ranges_.get(), *high = low + s.C, *noise = high + s.C;
         for (int64_t c = 0; c < s.C; ++c) {
             low[c] = T(black(c));
             high[c] = T(black(c) + range(c));
             // The sum of four bytes has the variance 4 (256^2 - 1) / 12 = 21845.
             noise[c] = T(settings.noise * range(c) / std::sqrt(21845.0));
         }
+        if (settings.noise == 0.0) noise = nullptr;
+        rule_ = {tint_.get(), gain_, offset_.get(), noise, noise_key_, low, high, box_};
     }
     if (settings.mixup > 0.0) other_ = allocate<T>(s.C * s.H * s.W * kLanes);
 }
@@ -127,6 +134,7 @@ void Augmenter<T>::make(const int64_t* row, T* x) {
         kernels_.gather_pixels(s, images, source_.table, source_.fill, x);
     }
     if (settings_.adjusts()) {
+        if (settings_.contrast > 0.0) measure_grey(x);
         for (int l = 0; l < kLanes; ++l) draw_adjustment(row[l], l);
         kernels_.adjust(s, rule_, x);
     }
@@ -181,8 +189,25 @@ void Augmenter<T>::draw_grid(int64_t image, int lane) {
     }
 }
 
-// Colours change as pixels and not as the table's values: with M the change of pixels
-// and range r, value c takes r[c] / r[k] M[c][k] of value k.
+// grey_[L]: the mean grey of each image, 0 for black to 1 for white.
+template <class T>
+void Augmenter<T>::measure_grey(const T* x) {
+    const PixelShape& s = source_.shape;
+    const int64_t pixels = s.H * s.W;
+    std::fill_n(grey_, kLanes, 0.0);
+    for (int64_t c = 0; c < s.C; ++c) {
+        double sums[kLanes] = {};
+        for (int64_t i = 0; i < pixels; ++i)
+            for (int l = 0; l < kLanes; ++l) sums[l] += double(*x++);
+        const double weight = s.C == 3 ? kGrey[c] : 1.0 / double(s.C);
+        for (int l = 0; l < kLanes; ++l)
+            grey_[l] += weight * (sums[l] / double(pixels) - black(c)) / range(c);
+    }
+}
+
+// Colours change as pixels do: p becomes m + contrast (exposure M p - m), with M the
+// tint and m what the image's mean grey becomes. Value c is black + range p, so that of
+// value k it takes range[c] / range[k] M[c][k].
 template <class T>
 void Augmenter<T>::draw_adjustment(int64_t image, int lane) {
     const RandomWords colouring = draw(seed_, stream_, image, kColouring);
@@ -190,31 +215,23 @@ void Augmenter<T>::draw_adjustment(int64_t image, int lane) {
     const PixelShape& s = source_.shape;
     const double exposure = 1.0 + settings_.brightness * sign_of(colouring.word[1]);
     const double contrast = 1.0 + settings_.contrast * sign_of(colouring.word[2]);
-    gain()[lane] = T(contrast * exposure);
-    for (int64_t c = 0; c < s.C; ++c)
-        offset()[c * kLanes + lane] = T(contrast * (1.0 - exposure) * black(c));
-    if (settings_.tints()) {
-        const double saturation =
-            1.0 + settings_.saturation * sign_of(colouring.word[3]);
-        const double hue = settings_.hue * sign_of(covering.word[0]);
-        const double cosine = saturation * std::cos(hue);
-        const double sine = saturation * std::sin(hue);
-        // The matrices of saturate and hueRotate, W3C Filter Effects, multiplied.
-        constexpr double grey[3] = {0.213, 0.715, 0.072};
-        constexpr double turn[3][3] = {
-            {-0.213, -0.715, 0.928}, {0.143, 0.140, -0.283}, {-0.787, 0.715, 0.072}};
-        for (int64_t c = 0; c < 3; ++c) {
-            double still = black(c);  // what the tint makes of black, less that of 0
+    const double saturation = 1.0 + settings_.saturation * sign_of(colouring.word[3]);
+    const double hue = settings_.hue * sign_of(covering.word[0]);
+    const double gain = contrast * exposure;
+    const double mean = exposure * grey_[lane];
+    gain_[lane] = T(gain);
+    for (int64_t c = 0; c < s.C; ++c) {
+        double toned = black(c);  // what the tint makes of the values of black
+        if (settings_.tints()) {
+            toned = 0.0;
             for (int64_t k = 0; k < 3; ++k) {
-                const double own = c == k ? 1.0 : 0.0;
-                const double change =
-                    grey[k] + cosine * (own - grey[k]) + sine * turn[c][k];
-                const double factor = change * range(c) / range(k);
-                tint()[(c * 3 + k) * kLanes + lane] = T(factor);
-                still -= factor * black(k);
+                const double factor = tint(saturation, hue, c, k) * range(c) / range(k);
+                tint_[size_t((c * 3 + k) * kLanes + lane)] = T(factor);
+                toned += factor * black(k);
             }
-            offset()[c * kLanes + lane] += T(contrast * exposure * still);
         }
+        offset_[size_t(c * kLanes + lane)] =
+            T(black(c) + range(c) * (1.0 - contrast) * mean - gain * toned);
     }
     noise_key_[lane] = covering.word[3];
     const double side = std::round(settings_.cutout * double(shorter_side(s)));

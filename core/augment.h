@@ -62,6 +62,7 @@ class Augmenter {
     void make(const int64_t* row, T* x);
     void draw_map(int64_t image, int lane);
     void draw_grid(int64_t image, int lane);
+    void measure_grey(const T* x);
     void draw_adjustment(int64_t image, int lane);
     void draw_partner(int64_t image, int lane);
     void replicate_edges();
@@ -71,9 +72,6 @@ class Augmenter {
     double range(int64_t c) const {
         return double(source_.table[c * 256 + 255]) - black(c);
     }
-    T* tint() { return adjustment_.get(); }
-    T* gain() { return tint() + 9 * kLanes; }
-    T* offset() { return gain() + kLanes; }
 
     const Augmentation& settings_;
     const uint64_t seed_, stream_;
@@ -81,9 +79,11 @@ class Augmenter {
     const float* sample_weights_;
     const Kernels<T>& kernels_;
     PixelShape framed_;  // the source's shape, with a margin around the input
-    AlignedArray<T> frame_, map_, grid_, adjustment_, other_;
+    AlignedArray<T> frame_, map_, grid_, tint_, offset_, ranges_, other_;
     Warp<T> warp_{};
     Adjustment<T> rule_{};
+    double grey_[kLanes] = {};
+    alignas(64) T gain_[kLanes] = {};
     alignas(64) uint32_t noise_key_[kLanes] = {};
     int32_t box_[4 * kLanes] = {};
     alignas(64) T share_[kLanes] = {};

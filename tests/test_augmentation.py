@@ -205,35 +205,43 @@ def test_drawings_have_a_background_and_photographs_an_edge():
         assert settled.outside == outside
 
 
-def test_brightness_and_contrast_in_pixels():
-    images = np.arange(20, 240, 11, dtype=np.uint8).reshape(20, 1, 1, 1)
-    images = images.repeat(3, 1).repeat(3, 2)
-    mean = images.mean()
-    bright, steep = [], []
-    for image, pixel in enumerate(images[:, 0, 0, 0].astype(float)):
-        bright.append(pixel * (1 + 0.6 * turned(image, 2, 1)))
-        steep.append(mean + (pixel - mean) * (1 + 0.9 * turned(image, 2, 2)))
-    for setting, expected in (("brightness", bright), ("contrast", steep)):
-        amount = {"brightness": 0.6, "contrast": 0.9}[setting]
-        result = seen(images, Augmentation(**{setting: amount}))
-        limited = np.clip(expected, 0, 255)
-        # Rounding to whole pixels is half of one, and floats err by far less.
-        np.testing.assert_allclose(result[:, 1, 1, 0], limited, rtol=0, atol=0.501)
-
-
-def test_saturation_and_hue_are_those_of_the_filters():
-    grey = np.array([0.213, 0.715, 0.072])
+def toned(pixels, image, brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0):
+    """An image's colours changed by W3C's saturate and hueRotate, and by hand."""
+    channels = pixels.shape[2]
+    luma = np.array([0.213, 0.715, 0.072] if channels == 3 else [1.0])
     turn = [[-0.213, -0.715, 0.928], [0.143, 0.140, -0.283], [-0.787, 0.715, 0.072]]
-    result = seen(COLOUR, Augmentation(saturation=0.8, hue=120))
-    for image in range(20):
-        factor = 1 + 0.8 * turned(image, 2, 3)
-        angle = math.radians(120) * turned(image, 3, 0)
-        saturate = grey + factor * (np.eye(3) - grey)
-        rotate = grey + math.cos(angle) * (np.eye(3) - grey)
-        rotate = rotate + math.sin(angle) * np.array(turn)
-        expected = np.clip(COLOUR[image] @ (rotate @ saturate).T, 0, 255)
-        # The published hue matrix keeps grey, and with it saturation, to 0.001 only.
-        np.testing.assert_allclose(result[image], expected, rtol=0, atol=0.5 + 0.51)
+    turn = np.array(turn) if channels == 3 else 0.0
+    exposure = 1 + brightness * turned(image, 2, 1)
+    steepness = 1 + contrast * turned(image, 2, 2)
+    vividness = 1 + saturation * turned(image, 2, 3)
+    angle = math.radians(hue) * turned(image, 3, 0)
+    matrix = luma + vividness * (
+        math.cos(angle) * (np.eye(channels) - luma) + math.sin(angle) * turn
+    )
+    mean = exposure * (pixels @ luma).mean()
+    return np.clip(mean + steepness * (exposure * pixels @ matrix.T - mean), 0, 255)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"brightness": 0.6},
+        {"contrast": 0.9},
+        {"saturation": 0.8},
+        {"hue": 120},
+        {"brightness": 0.3, "contrast": 0.4, "saturation": 0.7, "hue": 60},
+    ],
+    ids=str,
+)
+def test_colours_change_by_so_many_pixels(settings):
+    for images in (COLOUR, GREY):
+        if images is GREY and settings.keys() & {"saturation", "hue"}:
+            continue
+        result = seen(images, Augmentation(**settings))
+        for image in range(20):
+            expected = toned(images[image], image, **settings)
+            # Rounding to whole pixels is half of one, and floats err by far less.
+            np.testing.assert_allclose(result[image], expected, rtol=0, atol=0.501)
 
 
 def test_grey_has_no_hue():

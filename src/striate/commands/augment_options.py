@@ -20,7 +20,7 @@ _HELP = {
     "elastic": "Bend by this share of the side (root mean square).",
     "elastic_sigma": "Smoothness of the bending, a share of the side.",
     "brightness": "Multiply pixels by 1 - X to 1 + X.",
-    "contrast": "Likewise their distance from the mean.",
+    "contrast": "Likewise their distance from the mean of the image.",
     "saturation": "Likewise the distance of colours from grey.",
     "hue": "Turn colours by up to so many degrees.",
     "noise": "Add noise of this standard deviation, a share of the range.",
