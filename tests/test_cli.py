@@ -644,3 +644,44 @@ def test_a_reader_that_leaves_early_is_no_error_of_ours() -> None:
         process.stdout.close()
         assert process.stderr.read() == ""
         process.wait(timeout=20)
+
+
+def test_augmentation_is_a_level_and_settings_that_override_it(tmp_path):
+    model = tmp_path / "model.safetensors"
+    options = ["--augment", "light", "--rotation", "3", "--flip", "horizontal"]
+    result = run(
+        "train",
+        "digits",
+        "--epochs",
+        1,
+        *options,
+        "-o",
+        model,
+        "--run",
+        tmp_path / "run",
+    )
+    assert result.exit_code == 0
+    done = load(model).training["settings"]["augmentation"]
+    assert (done["level"], done["rotation"], done["flip"]) == ("light", 3, "horizontal")
+    assert done["shift"] > 0
+    again = tmp_path / "again.safetensors"
+    result = run("train", "--config", tmp_path / "run" / "settings.json", "-o", again)
+    assert result.exit_code == 0
+    assert again.read_bytes() == model.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--augment", "wild"], "'wild' is not one of 'none', 'light'"),
+        (["--rotation", "300"], "300 is not at least 0 and at most 180"),
+        (["--mixup", "much"], "'much' is not a number"),
+        (["--hue", "5"], "by hue needs images of 3 channels but these have 1"),
+    ],
+)
+def test_augmentation_that_means_nothing_is_wrong_usage(options, text, tmp_path):
+    model = tmp_path / "model.safetensors"
+    result = run("train", "digits", "--epochs", 1, "-o", model, *options)
+    assert result.exit_code == 2
+    assert text in result.stderr
+    assert not model.exists()

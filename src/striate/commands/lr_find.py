@@ -22,6 +22,7 @@ from ..training.range_test import (
     range_test,
 )
 from ..zoo import NETWORKS
+from .augment_options import augment_options
 from .console import Console, common_options
 from .options import Number, Recipe, WholeNumber, step_options
 from .progress import ProgressLine
@@ -40,6 +41,7 @@ _ROWS = 13  # of the table that people see: two for every power of ten
     help="What to train; `striate summary NETWORK` shows it.",
 )
 @step_options
+@augment_options
 @click.option(
     "--lowest",
     type=Number(0),

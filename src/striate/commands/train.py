@@ -16,8 +16,8 @@ from ..saving.files import check_destination
 from ..saving.modelfile import unwritable
 from ..zoo import NETWORKS
 from .answers import calibrate
-from .config import config_option, differences, is_repeated, recorded_options
 from .augment_options import augment_options
+from .config import config_option, differences, is_repeated, recorded_options
 from .console import Console, common_options, instruction_set, target
 from .course import follow
 from .options import SHARE, TARGET, Recipe, WholeNumber, recipe_options

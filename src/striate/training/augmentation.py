@@ -90,7 +90,7 @@ _PHOTOGRAPHS: dict[Level, dict[str, float]] = {
         "scale": 0.15,
         "shear": 8.0,
         "crop": 0.2,
-        "brightness": 0.4,
+        "brightness": 0.3,
         "contrast": 0.5,
         "saturation": 0.4,
         "hue": 10.0,
