@@ -103,17 +103,17 @@ Augmenter<T>::Augmenter(const Augmentation& settings, uint64_t seed, uint64_t ep
         if (settings.noise == 0.0) noise = nullptr;
         rule_ = {tint_.get(), gain_, offset_.get(), noise, noise_key_, low, high, box_};
     }
-    if (settings.mixup > 0.0) other_ = allocate<T>(s.C * s.H * s.W * kLanes);
+    if (settings.mixes()) other_ = allocate<T>(s.C * s.H * s.W * kLanes);
 }
 
 template <class T>
-void Augmenter<T>::load(const int64_t* row, T* x) {
+void Augmenter<T>::load(const int64_t* row, T* x, Mixing<T>& mixing) {
     make(row, x);
-    if (settings_.mixup == 0.0) return;
-    for (int l = 0; l < kLanes; ++l) draw_partner(row[l], l);
-    make(partner_, other_.get());
+    if (!settings_.mixes()) return;
+    for (int l = 0; l < kLanes; ++l) draw_partner(row[l], l, mixing);
+    make(mixing.partner, other_.get());
     const PixelShape& s = source_.shape;
-    kernels_.blend(s.C * s.H * s.W, share_, other_.get(), x);
+    kernels_.blend(s.C * s.H * s.W, mixing.share, other_.get(), x);
 }
 
 template <class T>
@@ -250,10 +250,10 @@ void Augmenter<T>::draw_adjustment(int64_t image, int lane) {
 // A share from Beta(alpha, alpha) by Jöhnk's method, in logarithms because powers of
 // 1 / alpha leave the range of numbers. The image keeps the larger part of the mixture.
 template <class T>
-void Augmenter<T>::draw_partner(int64_t image, int lane) {
+void Augmenter<T>::draw_partner(int64_t image, int lane, Mixing<T>& mixing) const {
     const RandomWords random = draw(seed_, stream_, image, kPartner);
     const uint64_t bits = uint64_t(random.word[0]) << 32 | random.word[1];
-    partner_[lane] = int64_t(bits % uint64_t(source_.count));
+    mixing.partner[lane] = int64_t(bits % uint64_t(source_.count));
     double share = 0.0;
     for (uint64_t trial = 0; trial < kTrials; ++trial) {
         const RandomWords pair = draw(seed_, stream_, image, kMixing + trial);
@@ -263,8 +263,8 @@ void Augmenter<T>::draw_partner(int64_t image, int lane) {
         if (std::exp(one) + std::exp(two) <= 1.0) break;
     }
     // An image that does not count must not come back inside another one.
-    if (sample_weights_ && sample_weights_[partner_[lane]] == 0.0f) share = 0.0;
-    share_[lane] = T(std::min(share, 1.0 - share));
+    if (sample_weights_ && sample_weights_[mixing.partner[lane]] == 0.0f) share = 0.0;
+    mixing.share[lane] = T(std::min(share, 1.0 - share));
 }
 
 // The frame's margin takes the values of the input's edge instead of the background.
@@ -293,11 +293,12 @@ void make_augmented(const Augmentation& settings, uint64_t seed, uint64_t epoch,
     const int64_t pixels = s.H * s.W;
     Augmenter<T> augmenter(settings, seed, epoch, source, nullptr, kernels);
     const AlignedArray<T> x = allocate<T>(s.C * pixels * kLanes);
+    Mixing<T> mixing;
     for (int64_t begin = 0; begin < count; begin += kLanes) {
         int64_t row[kLanes];
         for (int l = 0; l < kLanes; ++l)
             row[l] = indices[std::min(begin + l, count - 1)];
-        augmenter.load(row, x.get());
+        augmenter.load(row, x.get(), mixing);
         for (int l = 0; l < kLanes && begin + l < count; ++l)
             for (int64_t i = 0; i < pixels; ++i)
                 for (int64_t c = 0; c < s.C; ++c)

@@ -33,6 +33,14 @@ struct Augmentation {
         return brightness > 0.0 || contrast > 0.0 || tints() || noise > 0.0 ||
                cutout > 0.0;
     }
+    bool mixes() const { return mixup > 0.0; }
+};
+
+// Which image each of a block was mixed with, and its share, at most a half.
+template <class T>
+struct Mixing {
+    int64_t partner[kLanes];
+    alignas(64) T share[kLanes];
 };
 
 // Makes augmented blocks; one for each thread, with the memory it needs.
@@ -48,15 +56,8 @@ class Augmenter {
     Augmenter(const Augmenter&) = delete;
     Augmenter& operator=(const Augmenter&) = delete;
 
-    // x[C][H][W][L] of the images named by row[L].
-    void load(const int64_t* row, T* x);
-
-    // Of the block loaded last: which image each was mixed with, and its share, at most
-    // a half; null where nothing is mixed.
-    const int64_t* partner() const {
-        return settings_.mixup > 0.0 ? partner_ : nullptr;
-    }
-    const T* share() const { return share_; }
+    // x[C][H][W][L] of the images named by row[L], mixed as is left in `mixing`.
+    void load(const int64_t* row, T* x, Mixing<T>& mixing);
 
   private:
     void make(const int64_t* row, T* x);
@@ -64,7 +65,7 @@ class Augmenter {
     void draw_grid(int64_t image, int lane);
     void measure_grey(const T* x);
     void draw_adjustment(int64_t image, int lane);
-    void draw_partner(int64_t image, int lane);
+    void draw_partner(int64_t image, int lane, Mixing<T>& mixing) const;
     void replicate_edges();
 
     // What the table makes of black, and of the way from there to white.
@@ -86,8 +87,6 @@ class Augmenter {
     alignas(64) T gain_[kLanes] = {};
     alignas(64) uint32_t noise_key_[kLanes] = {};
     int32_t box_[4 * kLanes] = {};
-    alignas(64) T share_[kLanes] = {};
-    int64_t partner_[kLanes] = {};
 };
 
 // out[count][H][W][C]: what training sees of the images named by indices[count].

@@ -181,6 +181,7 @@ class Trainer {
                 augmenters_.emplace_back(*training.augmentation, training.dropout.seed,
                                          training.dropout.epoch, source,
                                          training.sample_weights, plan.kernels());
+        mixing_.resize(augmenters_.empty() ? 0 : size_t(blocks_));
         slice_gradients_ = allocate<T>(slices_ * conv_stride());
         for (int64_t s = 0; s < slices_; ++s)
             slice_parts_.push_back(slice_gradients_.get() + s * conv_stride());
@@ -279,10 +280,9 @@ class Trainer {
         Arena<T>& arena = arenas_[size_t(thread)];
         const size_t steps = plan_.steps().size();
         const Block block = block_at(training_.order, begin_ + b * kLanes, end_);
-        Augmenter<T>* augmenter =
-            augmenters_.empty() ? nullptr : &augmenters_[size_t(thread)];
-        if (augmenter) {
-            augmenter->load(block.row, plan_.first_input(arena));
+        if (training_.augmentation) {
+            augmenters_[size_t(thread)].load(block.row, plan_.first_input(arena),
+                                             mixing_[size_t(b)]);
         } else {
             plan_.load(source_, block, arena);
         }
@@ -294,10 +294,11 @@ class Trainer {
         int32_t labels[kLanes], partners[kLanes], correct[kLanes];
         alignas(64) T shares[kLanes];
         double loss[kLanes];
-        const int64_t* partner = augmenter ? augmenter->partner() : nullptr;
+        const bool mixed = training_.augmentation && training_.augmentation->mixes();
+        const Mixing<T>* mixing = mixed ? &mixing_[size_t(b)] : nullptr;
         for (int l = 0; l < kLanes; ++l) {
             const bool real = l < block.real;
-            if (partner) partners[l] = training_.labels[partner[l]];
+            if (mixing) partners[l] = training_.labels[mixing->partner[l]];
             labels[l] = real ? training_.labels[block.row[l]] : -1;
             const double weight = training_.sample_weights
                                       ? double(training_.sample_weights[block.row[l]])
@@ -306,8 +307,8 @@ class Trainer {
         }
         plan_.kernels().softmax_cross_entropy(
             plan_.steps().back().out.C, plan_.output(steps - 1, arena), labels,
-            partner ? partners : nullptr, partner ? augmenter->share() : nullptr,
-            shares, training_.label_smoothing, arena.gradients[0].get(), loss, correct);
+            mixing ? partners : nullptr, mixing ? mixing->share : nullptr, shares,
+            training_.label_smoothing, arena.gradients[0].get(), loss, correct);
         loss_[size_t(b)] = 0.0;
         correct_[size_t(b)] = 0;
         for (int l = 0; l < block.real; ++l) {
@@ -414,6 +415,7 @@ class Trainer {
     const int64_t blocks_, slices_;  // of a full batch
     std::vector<Arena<T>> arenas_;
     std::deque<Augmenter<T>> augmenters_;  // one a thread, or none
+    std::vector<Mixing<T>> mixing_;        // of each block
     AlignedArray<T> slice_gradients_;
     std::vector<T*> slice_parts_;
     std::vector<AlignedArray<T>> dense_inputs_, dense_gradients_;
