@@ -10,6 +10,7 @@ float64 for images N,H,W,C; `unit` is 2^-24 for float32 and 2^-53 for float64.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ from striate.layers import (
     Dense,
     Dropout,
     Flatten,
+    GlobalAvgPool2D,
     LeakyReLU,
     MaxPool2D,
     ReLU,
@@ -149,6 +151,10 @@ def forward(one: ResolvedLayer, x: Bounded, weights: Weights, unit: float) -> Bo
         size = window.kernel[0] * window.kernel[1]
         share = Bounded.exact(1 / size)
         return product(lambda s, p: s * p.sum((4, 5)), size, share, taps, unit)
+    if isinstance(layer, GlobalAvgPool2D):
+        size = math.prod(one.input_shape[:2])
+        share = Bounded.exact(1 / size)
+        return product(lambda s, v: s * v.sum((1, 2)), size, share, x, unit)
     if isinstance(layer, Flatten) and x.value.ndim == 4:
         return x.apply(channels_first)
     if isinstance(layer, Flatten | Dropout):
@@ -209,6 +215,11 @@ def backward(
             return fold(s * dy[..., None, None], one.input_shape, window)
 
         return product(share_out, size, share, above, unit), {}
+    if isinstance(layer, GlobalAvgPool2D):
+        share = Bounded.exact(
+            np.full(x.value.shape, 1 / math.prod(one.input_shape[:2]))
+        )
+        return product(lambda s, dy: s * dy[:, None, None], 1, share, above, unit), {}
     if isinstance(layer, Flatten) and x.value.ndim == 4:
         height, width, channels = one.input_shape
         volume = (-1, channels, height, width)

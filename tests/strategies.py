@@ -15,6 +15,7 @@ from striate import (
     Dense,
     Dropout,
     Flatten,
+    GlobalAvgPool2D,
     LeakyReLU,
     MaxPool2D,
     Network,
@@ -108,7 +109,7 @@ def networks(draw: st.DrawFn, dropout: bool = False, most_classes: int = 5) -> N
             add(draw(poolings()))
         if dropout and draw(st.booleans()):
             add(Dropout(0.3))
-    add(Flatten())
+    add(draw(st.sampled_from([Flatten(), GlobalAvgPool2D()])))
     if draw(st.booleans()):
         add(Dense(draw(st.integers(1, 18)), bias=draw(st.booleans())))
         add(draw(st.sampled_from(ACTIVATIONS)))

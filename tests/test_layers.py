@@ -21,6 +21,7 @@ from striate.layers import (
     Dense,
     Dropout,
     Flatten,
+    GlobalAvgPool2D,
     Layer,
     LeakyReLU,
     MaxPool2D,
@@ -73,6 +74,7 @@ def poolings(draw: st.DrawFn) -> Layer:
 
 others = st.one_of(
     st.sampled_from([ReLU(), Tanh(), ScaledTanh(), Sigmoid(), Flatten()]),
+    st.builds(GlobalAvgPool2D),
     st.builds(LeakyReLU, st.floats(0, 2)),
     st.builds(Dropout, st.floats(0, 0.99)),
     st.builds(Dense, numbers, st.booleans()),
@@ -255,5 +257,6 @@ def test_any_stack_resolves_or_says_which_layer_does_not_fit(
         assert one.layer is layer
         assert one.input_shape == shape
         assert all(length >= 1 for length in one.output_shape)
-        assert (one.window is not None) == (layer.kind in ("conv", "pool"))
+        slides = isinstance(layer, Conv2D | MaxPool2D | AvgPool2D)
+        assert (one.window is not None) == slides
         shape = one.output_shape

@@ -26,6 +26,7 @@ from striate import (
     Dense,
     Dropout,
     Flatten,
+    GlobalAvgPool2D,
     LeakyReLU,
     MaxPool2D,
     Network,
@@ -151,6 +152,7 @@ def _apply(layer: Layer, x: Tensor, weight: Tensor | None, bias: Tensor | None) 
         ScaledTanh: lambda v: 1.7159 * torch.tanh(2 * v / 3),
         Sigmoid: torch.sigmoid,
         Flatten: lambda v: torch.flatten(v, 1),
+        GlobalAvgPool2D: lambda v: v.mean((2, 3)),
     }
     return functions[type(layer)](x)
 

@@ -32,6 +32,7 @@ __all__ = [
     "Dense",
     "Dropout",
     "Flatten",
+    "GlobalAvgPool2D",
     "Layer",
     "LeakyReLU",
     "MaxPool2D",
@@ -204,6 +205,26 @@ class AvgPool2D(_Pooling):
     """
 
 
+class GlobalAvgPool2D(Layer):
+    """Average of every whole map, one number a channel: H x W x C becomes (C,).
+
+    Each unit sees all that any unit of its map saw, and the classifier after it has
+    few weights, whatever the size of the image (Lin, Chen and Yan, "Network in
+    network", 2014).
+
+    >>> GlobalAvgPool2D().output_shape((8, 8, 64))
+    (64,)
+    """
+
+    kind: ClassVar[str] = "pool"
+
+    def problem(self, shape: Shape, earlier: Sequence[ResolvedLayer]) -> str | None:
+        return None if len(shape) == 3 else _needs_volume(shape)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return shape[2:]
+
+
 @dataclass(frozen=True, repr=False)
 class Dense(Layer):
     """Fully connected: every unit's dot product with the whole input, plus its bias.
@@ -316,7 +337,7 @@ class Flatten(Layer):
 _BY_NAME: dict[str, type[Layer]] = {
     layer.__name__: layer
     for layer in (
-        *(Conv2D, MaxPool2D, AvgPool2D, Dense, ReLU, LeakyReLU),
+        *(Conv2D, MaxPool2D, AvgPool2D, GlobalAvgPool2D, Dense, ReLU, LeakyReLU),
         *(Tanh, ScaledTanh, Sigmoid, Dropout, Flatten),
     )
 }

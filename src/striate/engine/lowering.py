@@ -16,6 +16,7 @@ from ..layers import (
     Dense,
     Dropout,
     Flatten,
+    GlobalAvgPool2D,
     LeakyReLU,
     MaxPool2D,
     ReLU,
@@ -34,6 +35,7 @@ _KINDS: dict[type, str] = {
     Conv2D: "conv",
     MaxPool2D: "max_pool",
     AvgPool2D: "average_pool",
+    GlobalAvgPool2D: "average_pool",
     Dense: "dense",
     ReLU: "relu",
     LeakyReLU: "leaky_relu",
@@ -136,6 +138,8 @@ def _layer_settings(one: ResolvedLayer) -> dict[str, Any]:
     layer = one.layer
     if isinstance(layer, Conv2D):
         return {"groups": layer.groups}
+    if isinstance(layer, GlobalAvgPool2D):
+        return {"kernel": one.input_shape[:2]}
     if isinstance(layer, LeakyReLU):
         return {"value": layer.negative_slope}
     if isinstance(layer, Tanh):
