@@ -1,4 +1,9 @@
-// Activations, the loss and the update of the weights: one value at a time.
+// Sums, activations, the loss and the update of the weights: one value at a time.
+
+static void add(int64_t count, const float* a, const float* b, float* y) {
+    for (int64_t i = 0; i < count * kLanes; i += kWidth)
+        store(y + i, load(a + i) + load(b + i));
+}
 
 static void activation_forward(const ActivationRule& rule, int64_t count,
                                const float* x, float* y) {

@@ -18,6 +18,7 @@ namespace STRIATE_TABLE {
 #include "conv.inl"
 #include "dense.inl"
 #include "input.inl"
+#include "norm.inl"
 #include "pointwise.inl"
 #include "pool.inl"
 
@@ -34,6 +35,11 @@ const Kernels<float> table = {
     dense_forward,
     dense_input_gradient,
     dense_weight_gradient,
+    norm_moments,
+    norm_forward,
+    norm_weight_gradient,
+    norm_input_gradient,
+    add,
     activation_forward,
     activation_backward,
     softmax_cross_entropy,

@@ -118,17 +118,20 @@ Source<T> source_of(nb::handle object, const Shape& in) {
     return source;
 }
 
-Step make_step(const std::string& kind, int layer, std::array<int64_t, 3> in,
-               std::array<int64_t, 3> out, std::array<int64_t, 2> kernel,
-               std::array<int64_t, 2> stride, std::array<int64_t, 2> dilation,
-               std::array<int64_t, 4> padding, int64_t groups, int64_t weight,
-               int64_t bias, double value, double scale) {
+Step make_step(const std::string& kind, int layer, std::array<int, 2> sources,
+               std::array<int64_t, 3> in, std::array<int64_t, 3> out,
+               std::array<int64_t, 2> kernel, std::array<int64_t, 2> stride,
+               std::array<int64_t, 2> dilation, std::array<int64_t, 4> padding,
+               int64_t groups, int64_t weight, int64_t bias, int64_t running,
+               double value, double scale) {
     static const std::map<std::string, Kind> kinds = {
         {"pad", Kind::pad},
         {"conv", Kind::conv},
         {"max_pool", Kind::max_pool},
         {"average_pool", Kind::average_pool},
         {"dense", Kind::dense},
+        {"batch_norm", Kind::batch_norm},
+        {"add", Kind::add},
         {"relu", Kind::activation},
         {"leaky_relu", Kind::activation},
         {"tanh", Kind::activation},
@@ -139,6 +142,8 @@ Step make_step(const std::string& kind, int layer, std::array<int64_t, 3> in,
     Step s;
     s.kind = kinds.at(kind);
     s.layer = layer;
+    s.source = sources[0];
+    s.other = sources[1];
     s.in = {in[0], in[1], in[2]};
     s.out = {out[0], out[1], out[2]};
     for (int axis = 0; axis < 2; ++axis) {
@@ -152,6 +157,8 @@ Step make_step(const std::string& kind, int layer, std::array<int64_t, 3> in,
     s.value = value;
     s.weight = weight;
     s.bias = bias;
+    s.running = running;
+    if (kind == "batch_norm") s.epsilon = scale;
     if (kind == "leaky_relu") s.rule = {Activation::leaky_relu, value, 1.0, 1.0};
     if (kind == "tanh") s.rule = {Activation::tanh, 0.0, value, scale};
     if (kind == "sigmoid") s.rule = {Activation::sigmoid, 0.0, 1.0, 1.0};
@@ -262,7 +269,7 @@ std::tuple<double, int64_t, Result<T>, const char*> plan_gradients(
     check_weights(plan, weights.shape(0));
     const Source<T> source = source_of<T>(images, plan.steps()[0].in);
     check_labels(plan, source.count, labels, sample_weight);
-    Result<T> gradient = new_array<T>({weights.shape(0)});
+    Result<T> gradient = new_array<T>({size_t(plan.trainable_count())});
     std::vector<int64_t> order(size_t(source.count));
     for (size_t i = 0; i < order.size(); ++i) order[i] = int64_t(i);
     Training<T> t{};
@@ -338,7 +345,7 @@ std::tuple<Result<double>, Result<int64_t>, const char*> plan_train(
     demand(batch_size > 0 && first_step >= 0 && t.steps > 0 &&
                (first_step + t.steps - 1) < (t.images + batch_size - 1) / batch_size,
            "steps beyond the images");
-    demand(state.count == plan.weight_count(), "state does not fit the plan");
+    demand(state.count == plan.trainable_count(), "state does not fit the plan");
     t.label_smoothing = label_smoothing;
     t.clip_norm = clip_norm;
     t.dropout = {true, seed, epoch};
@@ -363,6 +370,7 @@ std::tuple<Result<double>, Result<int64_t>, const char*> plan_train(
 template <class T>
 nb::class_<Plan<T>> bind_plan(nb::module_& m, const char* name, const char* text) {
     return nb::class_<Plan<T>>(m, name, text)
+        .def_prop_ro("trainable_count", &Plan<T>::trainable_count)
         .def(
             "bytes",
             [](const Plan<T>& plan, int64_t images, int threads, bool training) {
@@ -394,25 +402,27 @@ NB_MODULE(_core, m) {
 
     nb::class_<Step>(m, "Step").def(
         "__init__",
-        [](Step* self, const std::string& kind, int layer, std::array<int64_t, 3> in,
-           std::array<int64_t, 3> out, std::array<int64_t, 2> kernel,
-           std::array<int64_t, 2> stride, std::array<int64_t, 2> dilation,
-           std::array<int64_t, 4> padding, int64_t groups, int64_t weight, int64_t bias,
-           double value, double scale) {
-            new (self) Step(make_step(kind, layer, in, out, kernel, stride, dilation,
-                                      padding, groups, weight, bias, value, scale));
+        [](Step* self, const std::string& kind, int layer, std::array<int, 2> sources,
+           std::array<int64_t, 3> in, std::array<int64_t, 3> out,
+           std::array<int64_t, 2> kernel, std::array<int64_t, 2> stride,
+           std::array<int64_t, 2> dilation, std::array<int64_t, 4> padding,
+           int64_t groups, int64_t weight, int64_t bias, int64_t running, double value,
+           double scale) {
+            new (self)
+                Step(make_step(kind, layer, sources, in, out, kernel, stride, dilation,
+                               padding, groups, weight, bias, running, value, scale));
         },
-        "kind"_a, "layer"_a, "input"_a, "output"_a, nb::kw_only(),
+        "kind"_a, "layer"_a, "sources"_a, "input"_a, "output"_a, nb::kw_only(),
         "kernel"_a = std::array<int64_t, 2>{1, 1},
         "stride"_a = std::array<int64_t, 2>{1, 1},
         "dilation"_a = std::array<int64_t, 2>{1, 1},
         "padding"_a = std::array<int64_t, 4>{0, 0, 0, 0}, "groups"_a = 1,
-        "weight"_a = -1, "bias"_a = -1, "value"_a = 0.0, "scale"_a = 1.0,
+        "weight"_a = -1, "bias"_a = -1, "running"_a = -1, "value"_a = 0.0,
+        "scale"_a = 1.0,
         "One resolved step; shapes are (C, H, W), padding is (top, bottom, left, "
-        "right). "
-        "value: a pad's fill, leaky_relu's slope, tanh's height, dropout's rate; "
-        "scale: "
-        "tanh's steepness.");
+        "right). sources: the steps it reads, -1 for the input; the second of an add "
+        "only. value: a pad's fill, leaky_relu's slope, tanh's height, dropout's rate, "
+        "batch_norm's momentum; scale: tanh's steepness, batch_norm's epsilon.");
     nb::class_<Pixels>(m, "Pixels")
         .def(nb::init<Array<const uint8_t, 4>, Array<const float, 2>,
                       Array<const float, 1>, std::array<int64_t, 2>,

@@ -41,6 +41,7 @@ std::vector<Step> small_network(int64_t& weights) {
         Step s;
         s.kind = kind;
         s.layer = int(steps.size());
+        s.source = s.layer - 1;
         s.in = at;
         s.out = at = out;
         steps.push_back(s);

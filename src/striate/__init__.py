@@ -15,6 +15,7 @@ from .errors import (
 from .images.preprocess import Preprocessing
 from .layers import (
     AvgPool2D,
+    BatchNorm,
     Conv2D,
     Dense,
     Dropout,
@@ -23,6 +24,7 @@ from .layers import (
     LeakyReLU,
     MaxPool2D,
     ReLU,
+    Residual,
     ScaledTanh,
     Sigmoid,
     Tanh,
@@ -41,6 +43,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "AvgPool2D",
+    "BatchNorm",
     "BestWeights",
     "BusyError",
     "Conv2D",
@@ -58,6 +61,7 @@ __all__ = [
     "Preprocessing",
     "ReLU",
     "ReceptiveField",
+    "Residual",
     "ScaledTanh",
     "ShapeError",
     "Sigmoid",

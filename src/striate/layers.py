@@ -23,11 +23,12 @@ from .arguments import (
     truth,
     whole_number,
 )
-from .resolve import Layer, ResolvedLayer, Shape, WeightSpec, resolve
+from .resolve import Layer, ResolvedLayer, Shape, WeightSpec, check_layers, resolve
 from .window import Window, each_side, same_padding
 
 __all__ = [
     "AvgPool2D",
+    "BatchNorm",
     "Conv2D",
     "Dense",
     "Dropout",
@@ -37,6 +38,7 @@ __all__ = [
     "LeakyReLU",
     "MaxPool2D",
     "ReLU",
+    "Residual",
     "ResolvedLayer",
     "ScaledTanh",
     "Sigmoid",
@@ -260,6 +262,109 @@ class Dense(Layer):
         return shape[0] * self.units
 
 
+@dataclass(frozen=True, repr=False)
+class BatchNorm(Layer):
+    """Brings every channel to mean 0 and variance 1, then scales and shifts it.
+
+    While training by the statistics of the batch, of which running averages are kept,
+    running = (1 - `momentum`) * running + momentum * batch; else by those. A volume is
+    normalised channel by channel over images, rows and columns, a flat input unit by
+    unit. `epsilon` is added to the variance. The scale (weight) starts at 1, the shift
+    (bias) at 0. Sample weights do not count here. As PyTorch's BatchNorm2d and
+    BatchNorm1d (Ioffe and Szegedy, 2015).
+
+    >>> BatchNorm(momentum=0.05)
+    BatchNorm(0.05)
+    """
+
+    kind: ClassVar[str] = "bn"
+    momentum: float = 0.1
+    epsilon: float = 1e-5
+
+    def __post_init__(self) -> None:
+        momentum = real_number("BatchNorm", "momentum", self.momentum)
+        if not 0 < momentum <= 1:
+            raise ValueError(
+                f"BatchNorm: momentum must be above 0 and at most 1, not {momentum}; "
+                "it is the share of the newest batch in the running statistics."
+            )
+        epsilon = real_number("BatchNorm", "epsilon", self.epsilon)
+        if not 1e-12 <= epsilon <= 1:
+            raise ValueError(
+                f"BatchNorm: epsilon must be from 1e-12 to 1, not {epsilon}; it keeps "
+                "the division by the root of a variance of zero from failing."
+            )
+        _store(self, "momentum", momentum)
+        _store(self, "epsilon", epsilon)
+
+    def weights(self, shape: Shape) -> tuple[WeightSpec, ...]:
+        each = shape[-1:]
+        return (
+            WeightSpec("weight", each, 1, start=1.0),
+            WeightSpec("bias", each, 1, start=0.0),
+            WeightSpec("running_mean", each, 1, start=0.0, trainable=False),
+            WeightSpec("running_var", each, 1, start=1.0, trainable=False),
+        )
+
+
+@dataclass(frozen=True, repr=False)
+class Residual(Layer):
+    """The sum of what `layers` make of the input and of what `shortcut` makes of it.
+
+    Without a shortcut the input itself is added, which must have the shape that leaves
+    the layers (He, Zhang, Ren and Sun, "Deep residual learning for image recognition",
+    2016). In a network both branches' layers are counted on and named as all others,
+    those of the shortcut last, followed by the sum: add1.
+
+    >>> block = Residual([Conv2D(8, 3, padding=1), ReLU()], shortcut=[Conv2D(8, 1)])
+    >>> [one.name for one in resolve([block, ReLU()], (16, 16, 3))]
+    ['conv1', 'relu1', 'conv2', 'add1', 'relu2']
+    """
+
+    kind: ClassVar[str] = "add"
+    layers: Sequence[Layer]
+    shortcut: Sequence[Layer] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("layers", "shortcut"):
+            value = getattr(self, name)
+            empty = isinstance(value, list | tuple) and not value
+            if empty and name == "layers":
+                raise ValueError(
+                    "Residual: layers must hold at least one layer, not none; without "
+                    "any the input would be added to itself."
+                )
+            _store(self, name, () if empty else tuple(check_layers(value)))
+
+    @property
+    def branches(self) -> tuple[tuple[Layer, ...], ...]:
+        return tuple(self.layers), tuple(self.shortcut)
+
+    def joining_problem(self, shape: Shape, ends: Sequence[Shape]) -> str | None:
+        main, short = ends
+        if main == short:
+            return None
+        return (
+            f"needs the same shape from its layers and its shortcut but gets "
+            f"{spell(main)} and {spell(short)}; {_projection(shape, main)}"
+        )
+
+    def output_shape(self, shape: Shape) -> Shape:
+        for layer in self.layers:
+            shape = layer.output_shape(shape)
+        return shape
+
+    def to_config(self) -> dict[str, Any]:
+        return {"kind": "Residual"} | {
+            name: [layer.to_config() for layer in branch]
+            for name, branch in zip(("layers", "shortcut"), self.branches, strict=True)
+        }
+
+    def __repr__(self) -> str:
+        shortcut = f", shortcut={list(self.shortcut)}" if self.shortcut else ""
+        return f"Residual({list(self.layers)}{shortcut})"
+
+
 class ReLU(Layer):
     """max(x, 0), value by value; NaN stays NaN."""
 
@@ -338,7 +443,7 @@ _BY_NAME: dict[str, type[Layer]] = {
     layer.__name__: layer
     for layer in (
         *(Conv2D, MaxPool2D, AvgPool2D, GlobalAvgPool2D, Dense, ReLU, LeakyReLU),
-        *(Tanh, ScaledTanh, Sigmoid, Dropout, Flatten),
+        *(Tanh, ScaledTanh, Sigmoid, Dropout, Flatten, BatchNorm, Residual),
     )
 }
 
@@ -361,6 +466,11 @@ def layer_from_config(config: object) -> Layer:
         names = ", ".join(sorted(map(shown, unknown)))
         raise ValueError(f"{kind} has no setting {names}.")
     try:
+        if layer is Residual:
+            settings = {
+                name: [layer_from_config(one) for one in branch]
+                for name, branch in settings.items()
+            }
         return layer(**settings)
     except TypeError as error:
         raise ValueError(f"Not a valid {kind}: {error}") from None
@@ -369,6 +479,28 @@ def layer_from_config(config: object) -> Layer:
 def _store(layer: Layer, name: str, value: object) -> None:
     """Keep a checked value: plain ints and tuples, whatever kind the user gave."""
     object.__setattr__(layer, name, value)
+
+
+def _projection(shape: Shape, wanted: Shape) -> str:
+    """Say which shortcut brings `shape` to the shape that is wanted."""
+    if len(wanted) == 1:
+        flatten = "Flatten(), " if len(shape) == 3 else ""
+        return f"give shortcut=[{flatten}Dense({wanted[0]})]"
+    if len(shape) == 1:
+        return "leave Flatten() to what follows"
+    strides = []
+    for given, length in zip(shape[:2], wanted[:2], strict=True):
+        fitting = (s for s in range(1, given + 1) if (given - 1) // s + 1 == length)
+        strides.append(next(fitting, None))
+    if None in strides:
+        return "give its convolutions padding='same', or a shortcut that fits"
+    down, right = strides
+    stride = (
+        ""
+        if strides == [1, 1]
+        else f", stride={down if down == right else (down, right)}"
+    )
+    return f"give shortcut=[Conv2D({wanted[2]}, 1{stride})]"
 
 
 def _needs_volume(shape: Shape) -> str:
