@@ -79,7 +79,9 @@ def test_variance_keeps_its_digits_far_from_zero() -> None:
 
 def test_training_sees_channels_of_mean_0_and_variance_1() -> None:
     """The gradient of the dense weights is their input times what comes from above."""
-    network = Network([BatchNorm(epsilon=1e-12), Flatten(), Dense(2, bias=False)], SHAPE)
+    network = Network(
+        [BatchNorm(epsilon=1e-12), Flatten(), Dense(2, bias=False)], SHAPE
+    )
     zeros = np.zeros((2, 60), np.float32)
     network.set_weights(dict(network.weights) | {"dense1.weight": zeros})
     images = np.random.default_rng(1).normal(5, 3, (37, *SHAPE)).astype(np.float32)
@@ -112,6 +114,11 @@ def make_images(count: int) -> np.ndarray:
 
 
 # ------------------------------------------------------------------------ the weights
+
+
+def test_settings_are_written_as_a_user_would() -> None:
+    assert repr(BatchNorm()) == "BatchNorm()"
+    assert repr(BatchNorm(0.2, epsilon=1e-3)) == "BatchNorm(0.2, epsilon=0.001)"
 
 
 def test_names_shapes_and_what_counts_as_learned() -> None:

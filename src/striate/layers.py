@@ -307,6 +307,10 @@ class BatchNorm(Layer):
         )
 
 
+DEEPEST = 16
+"""Blocks in blocks; keeps all that walks through them far from Python's own limit."""
+
+
 @dataclass(frozen=True, repr=False)
 class Residual(Layer):
     """The sum of what `layers` make of the input and of what `shortcut` makes of it.
@@ -335,6 +339,19 @@ class Residual(Layer):
                     "any the input would be added to itself."
                 )
             _store(self, name, () if empty else tuple(check_layers(value)))
+        if self.depth > DEEPEST:
+            raise ValueError(
+                f"Residual: blocks may lie in one another up to {DEEPEST} deep, not "
+                f"{self.depth}; put them one after the other."
+            )
+
+    @property
+    def depth(self) -> int:
+        """How many blocks lie in one another, this one counted."""
+        layers = (layer for branch in self.branches for layer in branch)
+        return 1 + max(
+            (layer.depth for layer in layers if isinstance(layer, Residual)), default=0
+        )
 
     @property
     def branches(self) -> tuple[tuple[Layer, ...], ...]:
@@ -493,7 +510,10 @@ def _projection(shape: Shape, wanted: Shape) -> str:
         fitting = (s for s in range(1, given + 1) if (given - 1) // s + 1 == length)
         strides.append(next(fitting, None))
     if None in strides:
-        return "give its convolutions padding='same', or a shortcut that fits"
+        return (
+            "pad its layers so that the size stays, or give a shortcut that ends in "
+            f"{spell(wanted)}"
+        )
     down, right = strides
     stride = (
         ""

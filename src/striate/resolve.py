@@ -101,10 +101,10 @@ class Layer:
         parts = []
         for position, field in enumerate(fields(self)):
             value = getattr(self, field.name)
-            if position == 0 or field.default is MISSING:
-                parts.append(repr(value))
-            elif value != field.default:
-                parts.append(f"{field.name}={value!r}")
+            if value == field.default:
+                continue
+            first = position == 0 or field.default is MISSING
+            parts.append(repr(value) if first else f"{field.name}={value!r}")
         return f"{type(self).__name__}({', '.join(parts)})"
 
 
