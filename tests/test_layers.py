@@ -154,7 +154,7 @@ def test_layers_are_frozen_and_hashable() -> None:
     [
         *("Conv2D(6, 5)", "Conv2D(8, (1, 3), stride=2, padding='same', bias=False)"),
         *("MaxPool2D(2)", "AvgPool2D(3, stride=2, padding=1)", "Dense(120)"),
-        *("LeakyReLU(0.2)", "Dropout(0.5)", "Tanh()", "Flatten()"),
+        *("LeakyReLU(0.2)", "Dropout(0.4)", "Tanh()", "Flatten()", "Dropout()"),
     ],
 )
 def test_repr_is_the_call_a_user_writes(call: str) -> None:
