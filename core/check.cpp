@@ -524,6 +524,12 @@ class Checker {
             compare("update: weights", w, W, bound);
             compare("update: first moment", first, First, bound);
             compare("update: second moment", second, Second, bound);
+            Floats mean(count, sample);
+            Doubles Mean = widen(mean);
+            W = widen(w);
+            fast_.average(0.3, count, w.data(), mean.data());
+            wide_.average(0.3, count, W.data(), Mean.data());
+            compare("average", mean, Mean, bound);
         }
     }
 

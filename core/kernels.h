@@ -144,6 +144,8 @@ struct Kernels {
     // w, gradient, state0 and state1 of count weights; states may be null where unused
     void (*update)(const UpdateRule&, int64_t count, T* w, const T* gradient, T* state0,
                    T* state1);
+    // average += share (w - average) for count weights
+    void (*average)(double share, int64_t count, const T* w, T* average);
 };
 
 }  // namespace striate

@@ -189,3 +189,9 @@ static void update(const UpdateRule& rule, int64_t count, float* __restrict w,
                step * state0[i] / (__builtin_sqrtf(state1[i]) * root + epsilon);
     }
 }
+
+static void average(double share, int64_t count, const float* __restrict w,
+                    float* __restrict average) {
+    const float part = float(share);
+    for (int64_t i = 0; i < count; ++i) average[i] += part * (w[i] - average[i]);
+}

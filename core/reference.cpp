@@ -399,6 +399,13 @@ void update(const UpdateRule& rule, int64_t count, T* w, const T* gradient, T* s
     }
 }
 
+template <class T>
+void average(double share, int64_t count, const T* w, T* average) {
+    for (int64_t i = 0; i < count; ++i)
+        average[i] =
+            T(double(average[i]) + share * (double(w[i]) - double(average[i])));
+}
+
 }  // namespace
 
 template <class T>
@@ -428,6 +435,7 @@ const Kernels<T>& reference_kernels() {
         lanes_to_rows<T>,
         sum_slices<T>,
         update<T>,
+        average<T>,
     };
     return table;
 }

@@ -529,6 +529,13 @@ class Trainer {
         plan_.kernels().update(rule_, count, weights_ + first, gradient_ + first,
                                training_.state0 ? training_.state0 + first : nullptr,
                                training_.state1 ? training_.state1 + first : nullptr);
+        take_average(first, count);
+    }
+
+    void take_average(int64_t first, int64_t count) {
+        if (training_.average)
+            plan_.kernels().average(1.0 - training_.average_decay, count,
+                                    weights_ + first, training_.average + first);
     }
 
     // As PyTorch: the running variance takes the unbiased one.
@@ -552,6 +559,7 @@ class Trainer {
 
     void finish_step() {
         update_running();
+        take_average(trainable_count(), plan_.weight_count() - trainable_count());
         if (++step_ == training_.steps) return finish(Ending::done);
         start_step();
     }

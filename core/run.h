@@ -59,6 +59,10 @@ struct Training {
     const double* learning_rates = nullptr;  // one a step; null: gradients only
     int64_t updates_before = 0;              // for the corrections of Adam
     T *state0 = nullptr, *state1 = nullptr;
+    // After each step average += (1 - average_decay) (weights - average), running
+    // statistics included; may be null
+    T* average = nullptr;
+    double average_decay = 0.0;
 };
 
 enum class Ending { done, interrupted, loss_not_finite, gradient_not_finite };

@@ -48,6 +48,7 @@ const Kernels<float> table = {
     lanes_to_rows,
     sum_slices,
     update,
+    average,
 };
 
 }  // namespace STRIATE_TABLE

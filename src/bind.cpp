@@ -327,8 +327,9 @@ std::tuple<Result<double>, Result<int64_t>, const char*> plan_train(
     std::optional<Array<const float, 1>> sample_weight, Array<const int64_t, 1> order,
     int64_t batch_size, int64_t first_step, Array<const double, 1> learning_rates,
     double label_smoothing, double clip_norm, uint64_t seed, uint64_t epoch,
-    int threads) {
+    int threads, std::optional<Array<float, 1>> average, double average_decay) {
     check_weights(plan, weights.shape(0));
+    if (average) check_weights(plan, average->shape(0));
     const Source<float> source = source_of<float>(images, plan.steps()[0].in);
     check_labels(plan, source.count, labels, sample_weight);
     for (size_t i = 0; i < order.shape(0); ++i)
@@ -349,6 +350,8 @@ std::tuple<Result<double>, Result<int64_t>, const char*> plan_train(
     t.label_smoothing = label_smoothing;
     t.clip_norm = clip_norm;
     t.dropout = {true, seed, epoch};
+    t.average = average ? average->data() : nullptr;
+    t.average_decay = average_decay;
     t.rule = rule;
     t.learning_rates = learning_rates.data();
     t.updates_before = state.updates;
@@ -464,10 +467,11 @@ NB_MODULE(_core, m) {
             "labels"_a, "sample_weight"_a.none(), "order"_a, nb::kw_only(),
             "batch_size"_a, "first_step"_a, "learning_rates"_a, "label_smoothing"_a,
             "clip_norm"_a, "seed"_a, "epoch"_a, "threads"_a,
+            "average"_a.none() = nb::none(), "average_decay"_a = 0.0,
             "Train len(learning_rates) steps in place; returns the loss and the number "
             "correct of each, and what was not finite ('', 'loss' or 'gradient': the "
-            "last "
-            "step then changed nothing).");
+            "last step then changed nothing). After each step average, laid out as the "
+            "weights are, += (1 - average_decay) * (weights - average).");
     bind_plan<double>(m, "DoublePlan",
                       "The same network in float64 on the reference kernels.")
         .def(
