@@ -169,19 +169,22 @@ template <class T>
 class Trainer {
   public:
     Trainer(const Plan<T>& plan, T* weights, T* gradient, const Source<T>& source,
-            const Training<T>& training, int threads, const Interrupted& interrupted)
+            const Training<T>& training, Arenas<T>& arenas, int threads,
+            const Interrupted& interrupted)
         : plan_(plan),
           weights_(weights),
           gradient_(gradient),
           source_(source),
           training_(training),
+          arenas_(arenas),
           watch_(interrupted),
           blocks_(blocks_of(std::min(training.batch, training.images))),
           slices_(slices_of(blocks_)) {
         const auto& steps = plan.steps();
         add_stages();
         // A thread keeps a block only where nothing interrupts its way.
-        for (int64_t a = 0; a < (norms_.empty() ? threads : blocks_); ++a)
+        const size_t wanted = size_t(norms_.empty() ? threads : blocks_);
+        while (arenas_.size() < wanted)
             arenas_.push_back(plan.make_arena(Purpose::gradient));
         slice_gradients_ = allocate<T>(slices_ * conv_stride());
         for (int64_t s = 0; s < slices_; ++s)
@@ -573,12 +576,12 @@ class Trainer {
     T *weights_, *gradient_;
     const Source<T>& source_;
     const Training<T>& training_;
+    Arenas<T>& arenas_;  // of each block with batch_norm, else of each thread
     Watch watch_;
     const int64_t blocks_, slices_;  // of a full batch
     std::vector<Stage> stages_;
     std::vector<Norm> norms_;  // by step; empty without batch_norm
     BatchStatistics<T> batch_;
-    std::vector<Arena<T>> arenas_;  // of each block with batch_norm, else each thread
     AlignedArray<T> slice_gradients_;
     std::vector<T*> slice_parts_;
     std::vector<AlignedArray<T>> dense_inputs_, dense_gradients_;
@@ -599,8 +602,10 @@ class Trainer {
 template <class T>
 TrainingResult run_training(const Plan<T>& plan, T* weights, T* gradient,
                             const Source<T>& source, const Training<T>& training,
-                            int threads, const Interrupted& interrupted) {
-    return Trainer<T>(plan, weights, gradient, source, training, threads, interrupted)
+                            Arenas<T>& arenas, int threads,
+                            const Interrupted& interrupted) {
+    return Trainer<T>(plan, weights, gradient, source, training, arenas, threads,
+                      interrupted)
         .run(threads);
 }
 
@@ -634,7 +639,8 @@ int64_t training_bytes(const Plan<T>& plan, int64_t batch, int threads) {
                                      const InputGradient<T>&, int,                     \
                                      const Interrupted&);                              \
     template TrainingResult run_training(const Plan<T>&, T*, T*, const Source<T>&,     \
-                                         const Training<T>&, int, const Interrupted&); \
+                                         const Training<T>&, Arenas<T>&, int,          \
+                                         const Interrupted&);                          \
     template int64_t inference_bytes(const Plan<T>&, int64_t, int);                    \
     template int64_t training_bytes(const Plan<T>&, int64_t, int);
 STRIATE_INSTANTIATE(float)

@@ -282,24 +282,27 @@ std::tuple<double, int64_t, Result<T>, const char*> plan_gradients(
     t.dropout = {training, seed, epoch};
     const TrainingResult result = without_gil([&](const Interrupted& interrupted) {
         // Without learning rates the weights are only read.
+        Arenas<T> arenas;
         return run_training(plan, const_cast<T*>(weights.data()), gradient.data(),
-                            source, t, threads, interrupted);
+                            source, t, arenas, threads, interrupted);
     });
     if (result.ending == Ending::interrupted) throw nb::python_error();
     return {result.loss[0], result.correct[0], gradient, ending_name(result.ending)};
 }
 
-// What an optimiser remembers between steps, and the gradient's own memory.
+// What an optimiser remembers between steps, and the memory that steps work in.
 struct State {
+    const Plan<float>& plan;
     AlignedArray<float> gradient, moment[2];
-    int64_t count, updates = 0;
+    Arenas<float> arenas;
+    int64_t updates = 0;
 
-    State(int64_t count_, int moments)
-        : gradient(allocate<float>(count_)), count(count_) {
+    State(const Plan<float>& plan_, int moments)
+        : plan(plan_), gradient(allocate<float>(plan.trainable_count())) {
         demand(moments >= 0 && moments <= 2, "moments must be 0, 1 or 2");
         for (int i = 0; i < moments; ++i) {
-            moment[i] = allocate<float>(count);
-            std::fill_n(moment[i].get(), count, 0.0f);
+            moment[i] = allocate<float>(plan.trainable_count());
+            std::fill_n(moment[i].get(), plan.trainable_count(), 0.0f);
         }
     }
 };
@@ -346,7 +349,7 @@ std::tuple<Result<double>, Result<int64_t>, const char*> plan_train(
     demand(batch_size > 0 && first_step >= 0 && t.steps > 0 &&
                (first_step + t.steps - 1) < (t.images + batch_size - 1) / batch_size,
            "steps beyond the images");
-    demand(state.count == plan.trainable_count(), "state does not fit the plan");
+    demand(&state.plan == &plan, "state is another plan's");
     t.label_smoothing = label_smoothing;
     t.clip_norm = clip_norm;
     t.dropout = {true, seed, epoch};
@@ -361,7 +364,7 @@ std::tuple<Result<double>, Result<int64_t>, const char*> plan_train(
            "Adam needs two moments");
     const TrainingResult result = without_gil([&](const Interrupted& interrupted) {
         return run_training(plan, weights.data(), state.gradient.get(), source, t,
-                            threads, interrupted);
+                            state.arenas, threads, interrupted);
     });
     if (result.ending == Ending::interrupted) throw nb::python_error();
     const bool whole = result.ending == Ending::done;
@@ -446,10 +449,8 @@ NB_MODULE(_core, m) {
             "optimizer"_a, nb::kw_only(), "momentum"_a = 0.0, "nesterov"_a = false,
             "weight_decay"_a = 0.0, "beta1"_a = 0.9, "beta2"_a = 0.999,
             "epsilon"_a = 1e-8);
-    nb::class_<State>(m, "State",
-                      "What an optimiser remembers: 0 to 2 moments of each weight.")
-        .def(nb::init<int64_t, int>(), "count"_a, "moments"_a)
-        .def_ro("updates", &State::updates);
+    auto state = nb::class_<State>(
+        m, "State", "What an optimiser remembers: 0 to 2 moments of each weight.");
 
     bind_plan<float>(m, "Plan",
                      "A network in float32 on one instruction set's kernels.")
@@ -472,6 +473,10 @@ NB_MODULE(_core, m) {
             "correct of each, and what was not finite ('', 'loss' or 'gradient': the "
             "last step then changed nothing). After each step average, laid out as the "
             "weights are, += (1 - average_decay) * (weights - average).");
+    state
+        .def(nb::init<const Plan<float>&, int>(), "plan"_a, "moments"_a,
+             nb::keep_alive<1, 2>())
+        .def_ro("updates", &State::updates);
     bind_plan<double>(m, "DoublePlan",
                       "The same network in float64 on the reference kernels.")
         .def(

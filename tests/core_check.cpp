@@ -122,7 +122,8 @@ std::vector<float> train(int threads, uint64_t seed) {
     t.rule.kind = Optimizer::sgd;
     t.rule.momentum = 0.9;
     t.dropout = {true, seed, 0};
-    run_training(plan, weights.data(), gradient.data(), source, t, threads,
+    Arenas<float> arenas;
+    run_training(plan, weights.data(), gradient.data(), source, t, arenas, threads,
                  [] { return false; });
     return weights;
 }

@@ -29,7 +29,7 @@ class Training:
         self.flat = network().engine.flat.copy()
         self.images = random.standard_normal((50, 7, 7, 1), np.float32)
         self.labels = random.integers(0, 3, 50).astype(np.int32)
-        self.state = _core.State(self.plan.trainable_count, 1)
+        self.state = _core.State(self.plan, 1)
 
     def steps(self, first: int, count: int, threads: int, **average: Any) -> str:
         _, _, fault = self.plan.train(

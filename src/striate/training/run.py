@@ -89,7 +89,7 @@ class Run:
             settings.schedule, optimizer.learning_rate, self.steps, settings.epochs
         )
         self._rule = update_rule(optimizer)
-        self._state = _core.State(engine.plan.trainable_count, optimizer.moments)
+        self._state = _core.State(engine.plan, optimizer.moments)
         self._good = engine.flat.copy()
         self._steps_per_call = 1
 
