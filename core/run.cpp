@@ -341,7 +341,7 @@ class Trainer {
         const Block block = block_at(training_.order, begin_ + b * kLanes, end_);
         const auto go_on = [&] { return watch_.go_on(thread); };
         if (stage.way != Way::down) {
-            if (stage.first == 0) plan_.load(source_, block, arena);
+            if (&stage == stages_.data()) plan_.load(source_, block, arena);
             const size_t top = stage.way == Way::up ? stage.last : steps;
             if (!plan_.forward(weights_, block, training_.dropout, batch(), stage.first,
                                top, arena, [&](size_t) { return go_on(); }))

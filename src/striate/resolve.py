@@ -186,7 +186,8 @@ class _Walk:
         name = f"{layer.kind}{self.counts[layer.kind]}"
         inputs = ends or (source,)
         shape = self.shape(inputs[0])
-        subject = f"{layer!r} at layer {index + 1} ({name})"
+        call = shown(layer) if ends else repr(layer)
+        subject = f"{call} at layer {index + 1} ({name})"
         if ends:
             shapes = [self.shape(end) for end in ends]
             problem = layer.joining_problem(self.shape(source), shapes)
