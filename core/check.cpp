@@ -1,5 +1,6 @@
 #include "check.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <functional>
@@ -48,6 +49,11 @@ class Guarded {
     Guarded(int64_t count, Sampler& sample) : Guarded(count) {
         for (int64_t i = 0; i < count; ++i) (*this)[i] = T(sample.uniform());
     }
+    Guarded copy() const {
+        Guarded other(count_);
+        std::copy(data(), data() + count_, other.data());
+        return other;
+    }
     T* data() { return data_.get() + kBand; }
     const T* data() const { return data_.get() + kBand; }
     T& operator[](int64_t i) { return data()[i]; }
@@ -91,6 +97,7 @@ class Checker {
             convolution(sample);
             pooling(sample);
             dense(sample);
+            normalization(sample);
             activations(sample);
             loss(sample);
             optimizers(sample);
@@ -301,6 +308,101 @@ class Checker {
         compare_sums("dense bias gradient", db, DB, aDB, N);
     }
 
+    void normalization(Sampler& sample) {
+        NormShape s{};
+        s.C = sample.between(1, 4);
+        // Beyond one run of float sums now and then.
+        s.P = sample.between(1, sample.between(0, 3) ? 40 : 600);
+        s.real = int(sample.between(1, kLanes));
+        s.epsilon = 1e-5;
+        const int64_t values = s.C * s.P * kLanes;
+        const std::string name = " C=" + std::to_string(s.C) +
+                                 " P=" + std::to_string(s.P) +
+                                 " real=" + std::to_string(s.real);
+        Floats x(values, sample), dy(values, sample), variance(s.C, sample);
+        // A mean far from zero is where a careless variance loses its digits.
+        const float offset = sample.between(0, 1) ? 100.0f : 0.0f;
+        for (int64_t i = 0; i < values; ++i) x[i] += offset;
+        for (int64_t i = 0; i < values; ++i)
+            if (i % kLanes >= s.real) dy[i] = 0.0f;
+        for (int64_t c = 0; c < s.C; ++c) variance[c] = std::fabs(variance[c]) + 0.1f;
+        Floats mean(s.C, sample), w(s.C, sample), bias(s.C, sample);
+        for (int64_t c = 0; c < s.C; ++c) mean[c] += offset;
+        const Doubles X = widen(x), DY = widen(dy), V = widen(variance);
+        const Doubles M = widen(mean), W = widen(w), B = widen(bias);
+        const double count = double(s.P * s.real), root = std::sqrt(count);
+
+        Doubles first(s.C), second(s.C), First(s.C), Second(s.C);
+        fast_.norm_moments(s, x.data(), first.data(), second.data());
+        wide_.norm_moments(s, X.data(), First.data(), Second.data());
+        for (int64_t c = 0; c < s.C; ++c) {
+            // Deviations are taken from a mean that is rounded to float.
+            const double off = kUnit * (std::fabs(First[c]) + 1.0);
+            if (std::fabs(first[c] - First[c]) > root * off)
+                fail("norm_moments: mean" + name);
+            if (std::fabs(second[c] - Second[c]) > root * (kUnit * Second[c] + off))
+                fail("norm_moments: deviation" + name);
+        }
+
+        Floats y(values, 7.0f);
+        Doubles Y(values);
+        fast_.norm_forward(s, x.data(), mean.data(), variance.data(), w.data(),
+                           bias.data(), y.data());
+        wide_.norm_forward(s, X.data(), M.data(), V.data(), W.data(), B.data(),
+                           Y.data());
+        const auto channel = [&](int64_t i) { return i / (s.P * kLanes); };
+        const auto scale = [&](int64_t i) {
+            const int64_t c = channel(i);
+            return std::fabs(W[c]) / std::sqrt(V[c] + s.epsilon);
+        };
+        const auto off = [&](int64_t i) { return std::fabs(X[i] - M[channel(i)]); };
+        compare("norm_forward" + name, y, Y, [&](int64_t i) {
+            return kUnit * (scale(i) * off(i) + std::fabs(B[channel(i)]));
+        });
+
+        fast_.norm_weight_gradient(s, x.data(), mean.data(), variance.data(), dy.data(),
+                                   first.data(), second.data());
+        wide_.norm_weight_gradient(s, X.data(), M.data(), V.data(), DY.data(),
+                                   First.data(), Second.data());
+        for (int64_t c = 0; c < s.C; ++c) {
+            double sum = 0.0, product = 0.0;
+            for (int64_t i = c * s.P * kLanes; i < (c + 1) * s.P * kLanes; ++i) {
+                sum += std::fabs(DY[i]);
+                product += std::fabs(DY[i]) * off(i) / std::sqrt(V[c] + s.epsilon);
+            }
+            if (std::fabs(first[c] - First[c]) > kUnit * root * product + 1e-37)
+                fail("norm_weight_gradient: weight" + name);
+            if (std::fabs(second[c] - Second[c]) > kUnit * root * sum + 1e-37)
+                fail("norm_weight_gradient: bias" + name);
+        }
+
+        const bool fixed = sample.between(0, 1);
+        const Floats product(s.C, sample), sum(s.C, sample);
+        const Doubles Product = widen(product), Sum = widen(sum);
+        Floats dx = dy.copy();
+        Doubles DX = widen(dx);
+        fast_.norm_input_gradient(s, x.data(), mean.data(), variance.data(), w.data(),
+                                  fixed ? nullptr : product.data(),
+                                  fixed ? nullptr : sum.data(), dx.data());
+        wide_.norm_input_gradient(s, X.data(), M.data(), V.data(), W.data(),
+                                  fixed ? nullptr : Product.data(),
+                                  fixed ? nullptr : Sum.data(), DX.data());
+        compare("norm_input_gradient" + name, dx, DX, [&](int64_t i) {
+            const int64_t c = channel(i);
+            const double back = off(i) / std::sqrt(V[c] + s.epsilon) * Product[c];
+            const double terms =
+                std::fabs(DY[i]) + (fixed ? 0.0 : std::fabs(Sum[c]) + std::fabs(back));
+            return kUnit * scale(i) * terms + 1e-37;
+        });
+
+        Floats total(values, 7.0f);
+        Doubles Total(values);
+        fast_.add(s.C * s.P, x.data(), dy.data(), total.data());
+        wide_.add(s.C * s.P, X.data(), DY.data(), Total.data());
+        compare("add", total, Total,
+                [&](int64_t i) { return kUnit * std::fabs(Total[i]) + 1e-37; });
+    }
+
     void activations(Sampler& sample) {
         const ActivationRule rules[] = {{Activation::relu, 0.0, 1.0, 1.0},
                                         {Activation::leaky_relu, 0.1, 1.0, 1.0},
@@ -433,6 +535,12 @@ class Checker {
             compare("update: weights", w, W, bound);
             compare("update: first moment", first, First, bound);
             compare("update: second moment", second, Second, bound);
+            Floats mean(count, sample);
+            Doubles Mean = widen(mean);
+            W = widen(w);
+            fast_.average(0.3, count, w.data(), mean.data());
+            wide_.average(0.3, count, W.data(), Mean.data());
+            compare("average", mean, Mean, bound);
         }
     }
 

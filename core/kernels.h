@@ -6,6 +6,7 @@
 //   C   input channels                           KH, KW   kernel height and width
 //   H W    input height and width                OH, OW   output height and width
 //   D   inputs of a dense layer                  L        the 16 lanes of a block
+//   P   pixels of a channel's plane, H W
 //
 // A block stores 16 images side by side: x[C][H][W][L] is 16 times a plain C,H,W
 // array, its innermost index being the image. All block arrays are 64-byte aligned.
@@ -26,6 +27,14 @@ struct ConvShape {
 
 struct PoolShape {
     int64_t C, H, W, OH, OW, KH, KW, stride_h, stride_w;
+};
+
+// Normalisation of each channel; the first `real` lanes hold images of the batch, and
+// epsilon is added to the variance before its root is taken.
+struct NormShape {
+    int64_t C, P;
+    int real;
+    double epsilon;
 };
 
 // How the pixels of one image become planes: value = table[c][pixel], the image
@@ -114,6 +123,27 @@ struct Kernels {
                                   const T* x, int64_t x_stride, const T* dy,
                                   int64_t dy_stride, T* dw, T* db);
 
+    // mean[C] and deviation[C], the sum of squared deviations from it, of the real
+    // lanes of x[C][P][L]
+    void (*norm_moments)(const NormShape&, const T* x, double* mean, double* deviation);
+    // y = w (x - mean) / sqrt(variance + epsilon) + bias, each of the four [C]
+    void (*norm_forward)(const NormShape&, const T* x, const T* mean, const T* variance,
+                         const T* w, const T* bias, T* y);
+    // db[C] = the sum of dy[C][P][L], dw[C] = that of dy times the normalised x; dy
+    // must be zero in lanes without an image
+    void (*norm_weight_gradient)(const NormShape&, const T* x, const T* mean,
+                                 const T* variance, const T* dy, double* dw,
+                                 double* db);
+    // dy becomes dx = w / sqrt(variance + epsilon) * (dy - mean_db - normalised x *
+    // mean_dw), zero in lanes without an image, where the statistics are those of the
+    // batch and mean_dw[C] and mean_db[C] its sums divided by its values; both are null
+    // for statistics that do not depend on x
+    void (*norm_input_gradient)(const NormShape&, const T* x, const T* mean,
+                                const T* variance, const T* w, const T* mean_dw,
+                                const T* mean_db, T* dy);
+
+    // y = a + b for count lanes-wide values; y may be a or b
+    void (*add)(int64_t count, const T* a, const T* b, T* y);
     // y = f(x) for count lanes-wide values; y may be x
     void (*activation_forward)(const ActivationRule&, int64_t count, const T* x, T* y);
     // dy becomes dx, from the activation's output y
@@ -148,6 +178,8 @@ struct Kernels {
     // w, gradient, state0 and state1 of count weights; states may be null where unused
     void (*update)(const UpdateRule&, int64_t count, T* w, const T* gradient, T* state0,
                    T* state1);
+    // average += share (w - average) for count weights
+    void (*average)(double share, int64_t count, const T* w, T* average);
 };
 
 }  // namespace striate

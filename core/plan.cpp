@@ -21,7 +21,12 @@ PoolShape pool_shape(const Step& s) {
             s.kernel[0], s.kernel[1], s.stride[0], s.stride[1]};
 }
 
+NormShape norm_shape(const Step& s, const Block& block) {
+    return {s.in.C, s.in.H * s.in.W, block.real, s.epsilon};
+}
+
 int64_t weights_of(const Step& s) {
+    if (s.kind == Kind::batch_norm) return s.in.C;
     if (s.kind == Kind::conv)
         return s.out.C * (s.in.C / s.groups) * s.kernel[0] * s.kernel[1];
     return s.kind == Kind::dense ? s.in.count() * s.out.C : 0;
@@ -30,7 +35,11 @@ int64_t weights_of(const Step& s) {
 // Streams below are drawn from in Python: initial weights, the order of an epoch.
 constexpr uint64_t kDropoutStreams = uint64_t(1) << 62;
 
-bool in_place(Kind kind) { return kind == Kind::flatten || kind == Kind::activation; }
+// Whether the gradient of a step's input takes the place of that of its output.
+bool passes_on(Kind kind) {
+    return kind == Kind::batch_norm || kind == Kind::add || kind == Kind::activation ||
+           kind == Kind::dropout || kind == Kind::flatten;
+}
 
 }  // namespace
 
@@ -38,29 +47,80 @@ template <class T>
 Plan<T>::Plan(std::vector<Step> steps, int64_t weight_count, const Kernels<T>& kernels)
     : steps_(std::move(steps)), weight_count_(weight_count), kernels_(kernels) {
     if (steps_.empty()) throw std::invalid_argument("a plan needs at least one step");
-    const auto new_buffer = [this](int64_t count) {
-        offset_.push_back(value_count_);
-        value_count_ += count * kLanes;
-        gradient_count_ = std::max(gradient_count_, count * kLanes);
-        return int(offset_.size()) - 1;
-    };
-    buffer_.push_back(new_buffer(steps_[0].in.count()));
-    // An activation works in place unless what it would overwrite is still wanted: the
-    // network's input, or the output of another activation (its gradient needs it).
-    bool overwritable = false;
+    trainable_count_ = weight_count;
+    for (const Step& s : steps_)
+        if (s.kind == Kind::batch_norm) trainable_count_ -= 2 * s.in.C;
+    std::vector<int> readers(steps_.size() + 1);
     for (size_t i = 0; i < steps_.size(); ++i) {
         const Step& s = steps_[i];
         check(i);
-        const bool shares =
-            s.kind == Kind::flatten || (s.kind == Kind::activation && overwritable);
-        buffer_.push_back(shares ? buffer_[i] : new_buffer(s.out.count()));
-        if (s.kind != Kind::flatten) overwritable = !in_place(s.kind);
+        ++readers[size_t(s.source + 1)];
+        if (s.kind == Kind::add) ++readers[size_t(s.other + 1)];
         winner_offset_.push_back(winner_count_);
         if (s.kind == Kind::max_pool) winner_count_ += s.out.count() * kLanes;
         conv_offset_.push_back(conv_count_);
         if (s.kind == Kind::conv)
             conv_count_ += weights_of(s) + (s.bias >= 0 ? s.out.C : 0);
     }
+    lay_out_values(readers);
+    lay_out_gradients(readers);
+}
+
+// An activation or a sum works in place unless what it would overwrite is still wanted:
+// the network's input, the output of an activation (its gradient needs it), or what
+// another step reads too.
+template <class T>
+void Plan<T>::lay_out_values(const std::vector<int>& readers) {
+    const auto new_buffer = [this](int64_t count) {
+        offset_.push_back(value_count_);
+        value_count_ += count * kLanes;
+        return int(offset_.size()) - 1;
+    };
+    buffer_.push_back(new_buffer(steps_[0].in.count()));
+    std::vector<bool> overwritable = {false};  // by step + 1, as the buffers
+    for (const Step& s : steps_) {
+        const size_t source = size_t(s.source + 1);
+        const bool free = overwritable[source] && readers[source] == 1;
+        const bool shares =
+            s.kind == Kind::flatten ||
+            (free && (s.kind == Kind::activation || s.kind == Kind::add));
+        buffer_.push_back(shares ? buffer_[source] : new_buffer(s.out.count()));
+        overwritable.push_back(s.kind == Kind::flatten ? free
+                                                       : s.kind != Kind::activation);
+    }
+}
+
+// Along a chain two buffers take turns. What more than one step reads, or one that is
+// not the next, has a buffer of its own, where its gradient waits and is added up.
+template <class T>
+void Plan<T>::lay_out_gradients(const std::vector<int>& readers) {
+    int64_t largest = 0, own = 0;
+    for (const Step& s : steps_)
+        largest = std::max({largest, s.in.count() * kLanes, s.out.count() * kLanes});
+    gradient_offset_ = {0, largest};
+    gradient_buffer_.assign(steps_.size() + 1, -1);
+    gradient_buffer_.back() = 0;
+    const auto place = [&](size_t reader, int step) {
+        int& buffer = gradient_buffer_[size_t(step + 1)];
+        if (buffer >= 0) return;
+        const Step& s = steps_[reader];
+        const int above = gradient_buffer_[reader + 1];
+        if (readers[size_t(step + 1)] == 1 && step + 1 == int(reader)) {
+            buffer = passes_on(s.kind) ? above : above == 0;
+            return;
+        }
+        buffer = int(gradient_offset_.size());
+        gradient_offset_.push_back(2 * largest + own);
+        own += s.in.count() * kLanes;
+    };
+    for (size_t i = steps_.size(); i-- > 0;) {
+        if (gradient_buffer_[i + 1] < 0)
+            throw std::invalid_argument("step " + std::to_string(i) +
+                                        ": nothing reads the output");
+        place(i, steps_[i].source);
+        if (steps_[i].kind == Kind::add) place(i, steps_[i].other);
+    }
+    gradient_count_ = 2 * largest + own;
 }
 
 template <class T>
@@ -72,8 +132,11 @@ void Plan<T>::check(size_t index) const {
     };
     for (const Shape& shape : {s.in, s.out})
         demand(shape.C > 0 && shape.H > 0 && shape.W > 0, "shapes must be positive");
-    demand(index == 0 || steps_[index - 1].out == s.in,
-           "input is not the output before");
+    const auto output_of = [&](int step) {
+        return step < 0 ? steps_[0].in : steps_[size_t(step)].out;
+    };
+    demand(s.source >= -1 && s.source < int(index), "the source must come before");
+    demand(output_of(s.source) == s.in, "input is not the output of its source");
     demand(s.groups > 0, "groups must be positive");
     for (int axis = 0; axis < 2; ++axis) {
         demand(s.kernel[axis] > 0 && s.stride[axis] > 0 && s.dilation[axis] > 0,
@@ -107,6 +170,18 @@ void Plan<T>::check(size_t index) const {
         case Kind::flatten:
             demand(s.out == Shape{s.in.count(), 1, 1}, "flatten keeps the count");
             break;
+        case Kind::batch_norm:
+            demand(s.bias >= 0 && s.epsilon > 0.0, "needs a bias and an epsilon");
+            demand(s.running >= trainable_count_ &&
+                       s.running + 2 * s.in.C <= weight_count_,
+                   "running statistics must be behind the weights");
+            demand(s.in == s.out, "shape must stay");
+            break;
+        case Kind::add:
+            demand(s.other >= -1 && s.other < int(index) && output_of(s.other) == s.in,
+                   "both inputs must come before and be of one shape");
+            demand(s.in == s.out, "shape must stay");
+            break;
         case Kind::activation:
         case Kind::dropout:
             demand(s.in == s.out, "shape must stay");
@@ -115,9 +190,9 @@ void Plan<T>::check(size_t index) const {
     const int64_t weights = weights_of(s);
     demand((weights > 0) == (s.weight >= 0), "weights where none belong, or none");
     if (weights == 0) return;
-    demand(s.weight + weights <= weight_count_, "weights beyond the vector");
+    demand(s.weight + weights <= trainable_count_, "weights beyond the vector");
     demand(s.bias < 0 ||
-               (s.bias == s.weight + weights && s.bias + s.out.C <= weight_count_),
+               (s.bias == s.weight + weights && s.bias + s.out.C <= trainable_count_),
            "bias must follow the weights");
 }
 
@@ -129,17 +204,17 @@ int Plan<T>::step_of(int layer) const {
 }
 
 template <class T>
-size_t Plan<T>::first_weighted() const {
+int Plan<T>::first_weighted() const {
     size_t i = 0;
     while (i < steps_.size() && steps_[i].weight < 0) ++i;
-    return i;
+    return int(i);
 }
 
 template <class T>
 int64_t Plan<T>::arena_bytes(Purpose purpose) const {
     int64_t bytes = value_count_ * int64_t(sizeof(T));
     if (purpose == Purpose::gradient)
-        bytes += winner_count_ * 4 + 2 * gradient_count_ * int64_t(sizeof(T));
+        bytes += winner_count_ * 4 + gradient_count_ * int64_t(sizeof(T));
     return bytes;
 }
 
@@ -149,7 +224,7 @@ Arena<T> Plan<T>::make_arena(Purpose purpose) const {
     arena.values = allocate<T>(value_count_);
     if (purpose == Purpose::gradient) {
         if (winner_count_ > 0) arena.winners = allocate<int32_t>(winner_count_);
-        for (auto& gradient : arena.gradients) gradient = allocate<T>(gradient_count_);
+        arena.gradients = allocate<T>(gradient_count_);
     }
     return arena;
 }
@@ -198,12 +273,12 @@ void Plan<T>::drop(const Step& step, size_t index, const Block& block,
 
 template <class T>
 bool Plan<T>::forward(const T* weights, const Block& block, const DropoutKey& key,
-                      size_t end, Arena<T>& arena,
-                      const std::function<bool(size_t)>& after) const {
-    for (size_t i = 0; i < end; ++i) {
+                      const BatchStatistics<T>* batch, size_t begin, size_t end,
+                      Arena<T>& arena, const std::function<bool(size_t)>& after) const {
+    for (size_t i = begin; i < end; ++i) {
         const Step& s = steps_[i];
-        const T* x = input(i, arena);
-        T* y = output(i, arena);
+        const T* x = output(s.source, arena);
+        T* y = output(int64_t(i), arena);
         const T* w = s.weight >= 0 ? weights + s.weight : nullptr;
         const T* bias = s.bias >= 0 ? weights + s.bias : nullptr;
         switch (s.kind) {
@@ -230,6 +305,16 @@ bool Plan<T>::forward(const T* weights, const Block& block, const DropoutKey& ke
             case Kind::dense:
                 kernels_.dense_forward(s.in.count(), s.out.C, x, w, bias, y);
                 break;
+            case Kind::batch_norm: {
+                const T* mean = batch ? (*batch)[i].mean.data() : weights + s.running;
+                const T* variance = batch ? (*batch)[i].variance.data() : mean + s.in.C;
+                kernels_.norm_forward(norm_shape(s, block), x, mean, variance, w, bias,
+                                      y);
+                break;
+            }
+            case Kind::add:
+                kernels_.add(s.in.count(), x, output(s.other, arena), y);
+                break;
             case Kind::activation:
                 kernels_.activation_forward(s.rule, s.in.count(), x, y);
                 break;
@@ -249,19 +334,48 @@ bool Plan<T>::forward(const T* weights, const Block& block, const DropoutKey& ke
 }
 
 template <class T>
-T* Plan<T>::backward(const T* weights, const Block& block, const DropoutKey& key,
-                     size_t begin, size_t end, bool with_input, Arena<T>& arena,
-                     const GradientSink<T>& sink,
-                     const std::function<bool()>& go_on) const {
-    T* dy = arena.gradients[0].get();
-    T* dx = arena.gradients[1].get();
+T* Plan<T>::seed(size_t step, Arena<T>& arena) const {
+    arena.arrived.assign(steps_.size() + 1, false);
+    arena.arrived[step + 1] = true;
+    return gradient(int64_t(step), arena);
+}
+
+// Puts or adds what a reader found to the gradient of the step it reads.
+template <class T>
+void Plan<T>::deliver(const T* dx, int step, Arena<T>& arena) const {
+    const int64_t count = (step < 0 ? steps_[0].in : steps_[size_t(step)].out).count();
+    T* sum = gradient(step, arena);
+    if (arena.arrived[size_t(step + 1)]) {
+        kernels_.add(count, sum, dx, sum);
+    } else if (sum != dx) {
+        std::memcpy(sum, dx, size_t(count * kLanes) * sizeof(T));
+    }
+    arena.arrived[size_t(step + 1)] = true;
+}
+
+template <class T>
+bool Plan<T>::backward(const T* weights, const Block& block, const DropoutKey& key,
+                       const BatchStatistics<T>* batch, size_t begin, size_t end,
+                       int deepest, Arena<T>& arena, const GradientSink<T>& sink,
+                       const std::function<bool()>& go_on) const {
     for (size_t i = end; i-- > begin;) {
+        if (!arena.arrived[i + 1]) continue;
         const Step& s = steps_[i];
-        const bool deeper = i > begin || with_input;
-        const T* x = input(i, arena);
+        const bool deeper = s.source >= deepest;
+        const T* x = output(s.source, arena);
         const T* w = s.weight >= 0 ? weights + s.weight : nullptr;
+        T* dy = gradient(int64_t(i), arena);
+        T* dx = dy;
+        if (!passes_on(s.kind)) {
+            // What has come from another reader stays, and is added to afterwards.
+            const bool first = !arena.arrived[size_t(s.source + 1)];
+            const size_t spare = gradient_buffer_[i + 1] == 0 ? 1 : 0;
+            dx = first ? gradient(s.source, arena)
+                       : arena.gradients.get() + gradient_offset_[spare];
+        }
         switch (s.kind) {
             case Kind::pad:
+                if (!deeper) break;
                 for (int64_t c = 0; c < s.in.C; ++c)
                     for (int64_t h = 0; h < s.in.H; ++h)
                         std::memcpy(
@@ -279,11 +393,12 @@ T* Plan<T>::backward(const T* weights, const Block& block, const DropoutKey& key
                 if (deeper) kernels_.conv_input_gradient(conv_shape(s), w, dy, dx);
                 break;
             case Kind::max_pool:
-                kernels_.max_pool_backward(
-                    pool_shape(s), arena.winners.get() + winner_offset_[i], dy, dx);
+                if (deeper)
+                    kernels_.max_pool_backward(
+                        pool_shape(s), arena.winners.get() + winner_offset_[i], dy, dx);
                 break;
             case Kind::average_pool:
-                kernels_.average_pool_backward(pool_shape(s), dy, dx);
+                if (deeper) kernels_.average_pool_backward(pool_shape(s), dy, dx);
                 break;
             case Kind::dense:
                 if (!sink.dense_inputs.empty()) {
@@ -297,20 +412,50 @@ T* Plan<T>::backward(const T* weights, const Block& block, const DropoutKey& key
                 if (deeper)
                     kernels_.dense_input_gradient(s.in.count(), s.out.C, w, dy, dx);
                 break;
+            case Kind::batch_norm: {
+                const BatchMoments<T>* m = batch ? &(*batch)[i] : nullptr;
+                const T* mean = m ? m->mean.data() : weights + s.running;
+                const T* variance = m ? m->variance.data() : mean + s.in.C;
+                kernels_.norm_input_gradient(norm_shape(s, block), x, mean, variance, w,
+                                             m ? m->mean_dw.data() : nullptr,
+                                             m ? m->mean_db.data() : nullptr, dy);
+                break;
+            }
             case Kind::activation:
-                kernels_.activation_backward(s.rule, s.in.count(), output(i, arena),
-                                             dy);
+                kernels_.activation_backward(s.rule, s.in.count(),
+                                             output(int64_t(i), arena), dy);
                 break;
             case Kind::dropout:
                 if (key.active) drop(s, i, block, key, dy, dy);
                 break;
+            case Kind::add:
             case Kind::flatten:
                 break;
         }
-        if (!in_place(s.kind) && s.kind != Kind::dropout && deeper) std::swap(dy, dx);
-        if (!go_on()) return nullptr;
+        if (deeper) deliver(dx, s.source, arena);
+        if (s.kind == Kind::add && s.other >= deepest) deliver(dy, s.other, arena);
+        if (!go_on()) return false;
     }
-    return dy;
+    return true;
+}
+
+template <class T>
+void Plan<T>::measure(size_t step, const Block& block, Arena<T>& arena, double* mean,
+                      double* deviation) const {
+    const Step& s = steps_[step];
+    kernels_.norm_moments(norm_shape(s, block), output(s.source, arena), mean,
+                          deviation);
+}
+
+template <class T>
+void Plan<T>::measure_gradient(size_t step, const T* weights, const Block& block,
+                               const BatchStatistics<T>* batch, Arena<T>& arena,
+                               double* dw, double* db) const {
+    const Step& s = steps_[step];
+    const T* mean = batch ? (*batch)[step].mean.data() : weights + s.running;
+    const T* variance = batch ? (*batch)[step].variance.data() : mean + s.in.C;
+    kernels_.norm_weight_gradient(norm_shape(s, block), output(s.source, arena), mean,
+                                  variance, gradient(int64_t(step), arena), dw, db);
 }
 
 template class Plan<float>;

@@ -1,4 +1,9 @@
-// Activations, the loss and the update of the weights: one value at a time.
+// Sums, activations, the loss and the update of the weights: one value at a time.
+
+static void add(int64_t count, const float* a, const float* b, float* y) {
+    for (int64_t i = 0; i < count * kLanes; i += kWidth)
+        store(y + i, load(a + i) + load(b + i));
+}
 
 static void activation_forward(const ActivationRule& rule, int64_t count,
                                const float* x, float* y) {
@@ -190,4 +195,10 @@ static void update(const UpdateRule& rule, int64_t count, float* __restrict w,
         w[i] = w[i] * shrink -
                step * state0[i] / (__builtin_sqrtf(state1[i]) * root + epsilon);
     }
+}
+
+static void average(double share, int64_t count, const float* __restrict w,
+                    float* __restrict average) {
+    const float part = float(share);
+    for (int64_t i = 0; i < count; ++i) average[i] += part * (w[i] - average[i]);
 }

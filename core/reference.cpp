@@ -186,6 +186,69 @@ void dense_weight_gradient(int64_t N, int64_t D, int64_t first, int64_t last,
 }
 
 template <class T>
+void norm_moments(const NormShape& s, const T* x, double* mean, double* deviation) {
+    const double count = double(s.P * s.real);
+    for (int64_t c = 0; c < s.C; ++c) {
+        const T* plane = x + c * s.P * kLanes;
+        mean[c] = deviation[c] = 0.0;
+        for (int64_t i = 0; i < s.P; ++i)
+            for (int l = 0; l < s.real; ++l) mean[c] += double(plane[i * kLanes + l]);
+        mean[c] /= count;
+        for (int64_t i = 0; i < s.P; ++i)
+            for (int l = 0; l < s.real; ++l) {
+                const double off = double(plane[i * kLanes + l]) - mean[c];
+                deviation[c] += off * off;
+            }
+    }
+}
+
+template <class T>
+void norm_forward(const NormShape& s, const T* x, const T* mean, const T* variance,
+                  const T* w, const T* bias, T* y) {
+    for (int64_t c = 0; c < s.C; ++c) {
+        const double root = std::sqrt(double(variance[c]) + s.epsilon);
+        for (int64_t i = c * s.P * kLanes; i < (c + 1) * s.P * kLanes; ++i)
+            y[i] = T(double(w[c]) * (double(x[i]) - double(mean[c])) / root +
+                     double(bias[c]));
+    }
+}
+
+template <class T>
+void norm_weight_gradient(const NormShape& s, const T* x, const T* mean,
+                          const T* variance, const T* dy, double* dw, double* db) {
+    for (int64_t c = 0; c < s.C; ++c) {
+        const double root = std::sqrt(double(variance[c]) + s.epsilon);
+        dw[c] = db[c] = 0.0;
+        for (int64_t i = c * s.P * kLanes; i < (c + 1) * s.P * kLanes; ++i) {
+            db[c] += double(dy[i]);
+            dw[c] += double(dy[i]) * (double(x[i]) - double(mean[c])) / root;
+        }
+    }
+}
+
+template <class T>
+void norm_input_gradient(const NormShape& s, const T* x, const T* mean,
+                         const T* variance, const T* w, const T* mean_dw,
+                         const T* mean_db, T* dy) {
+    for (int64_t c = 0; c < s.C; ++c) {
+        const double root = std::sqrt(double(variance[c]) + s.epsilon);
+        const double product = mean_dw ? double(mean_dw[c]) : 0.0;
+        const double mean_dy = mean_db ? double(mean_db[c]) : 0.0;
+        for (int64_t i = c * s.P * kLanes; i < (c + 1) * s.P * kLanes; ++i) {
+            const double normalised = (double(x[i]) - double(mean[c])) / root;
+            const double dx =
+                double(w[c]) / root * (double(dy[i]) - mean_dy - normalised * product);
+            dy[i] = mean_dw && i % kLanes >= s.real ? T(0) : T(dx);
+        }
+    }
+}
+
+template <class T>
+void add(int64_t count, const T* a, const T* b, T* y) {
+    for (int64_t i = 0; i < count * kLanes; ++i) y[i] = a[i] + b[i];
+}
+
+template <class T>
 void activation_forward(const ActivationRule& rule, int64_t count, const T* x, T* y) {
     for (int64_t i = 0; i < count * kLanes; ++i) {
         const double v = double(x[i]);
@@ -447,6 +510,13 @@ void update(const UpdateRule& rule, int64_t count, T* w, const T* gradient, T* s
     }
 }
 
+template <class T>
+void average(double share, int64_t count, const T* w, T* average) {
+    for (int64_t i = 0; i < count; ++i)
+        average[i] =
+            T(double(average[i]) + share * (double(w[i]) - double(average[i])));
+}
+
 }  // namespace
 
 template <class T>
@@ -463,6 +533,11 @@ const Kernels<T>& reference_kernels() {
         dense_forward<T>,
         dense_input_gradient<T>,
         dense_weight_gradient<T>,
+        norm_moments<T>,
+        norm_forward<T>,
+        norm_weight_gradient<T>,
+        norm_input_gradient<T>,
+        add<T>,
         activation_forward<T>,
         activation_backward<T>,
         softmax_cross_entropy<T>,
@@ -474,6 +549,7 @@ const Kernels<T>& reference_kernels() {
         lanes_to_rows<T>,
         sum_slices<T>,
         update<T>,
+        average<T>,
     };
     return table;
 }

@@ -98,11 +98,11 @@ bool run_forward(const Plan<T>& plan, const T* weights, const Source<T>& source,
         plan, Purpose::inference, source.count, threads, interrupted,
         [&](const Block& block, Arena<T>& arena, const auto& go_on) {
             plan.load(source, block, arena);
-            plan.forward(weights, block, {}, end, arena, [&](size_t step) {
+            plan.forward(weights, block, {}, nullptr, 0, end, arena, [&](size_t step) {
                 for (const Wanted<T>& w : wanted) {
                     if (w.step != step) continue;
                     const Shape& shape = plan.steps()[step].out;
-                    T* values = plan.output(step, arena);
+                    T* values = plan.output(int64_t(step), arena);
                     // The last step's output is read by nobody else.
                     if (w.probabilities) {
                         const T temperature = T(w.temperature);
@@ -127,8 +127,10 @@ bool run_input_gradient(const Plan<T>& plan, const T* weights, const Source<T>& 
         [&](const Block& block, Arena<T>& arena, const auto& go_on) {
             plan.load(source, block, arena);
             const auto after = [&](size_t) { return go_on(); };
-            if (!plan.forward(weights, block, {}, what.step + 1, arena, after)) return;
-            T* seed = arena.gradients[0].get();
+            if (!plan.forward(weights, block, {}, nullptr, 0, what.step + 1, arena,
+                              after))
+                return;
+            T* seed = plan.seed(what.step, arena);
             if (what.labels) {
                 int32_t labels[kLanes], correct[kLanes];
                 alignas(64) T ones[kLanes];
@@ -138,8 +140,8 @@ bool run_input_gradient(const Plan<T>& plan, const T* weights, const Source<T>& 
                     ones[l] = T(1);
                 }
                 plan.kernels().softmax_cross_entropy(
-                    top.C, plan.output(what.step, arena), labels, nullptr, nullptr,
-                    ones, what.label_smoothing, seed, loss, correct);
+                    top.C, plan.output(int64_t(what.step), arena), labels, nullptr,
+                    nullptr, ones, what.label_smoothing, seed, loss, correct);
             } else {
                 const int64_t pixels = top.H * top.W;
                 for (int l = 0; l < kLanes; ++l) {
@@ -150,9 +152,9 @@ bool run_input_gradient(const Plan<T>& plan, const T* weights, const Source<T>& 
                                 l < block.real ? image[i * top.C + c] : T(0);
                 }
             }
-            const T* dx = plan.backward(weights, block, {}, 0, what.step + 1, true,
-                                        arena, {}, go_on);
-            if (dx) unload(in, block, dx, what.out);
+            if (plan.backward(weights, block, {}, nullptr, 0, what.step + 1, -1, arena,
+                              {}, go_on))
+                unload(in, block, plan.gradient(-1, arena), what.out);
         });
 }
 
@@ -160,21 +162,30 @@ namespace {
 
 // Everything a training run shares between its threads, and the three phases of a step:
 // slices of the batch forward and backward; gradients summed, slice by slice for
-// convolutions and row by row for dense layers; the update.
+// convolutions and row by row for dense layers; the update. The first phase is one walk
+// of each block up and down the network, or, with batch_norm, one stage up to each such
+// step and one down to it again, between which the threads meet to add up what the
+// blocks say about the batch.
 template <class T>
 class Trainer {
   public:
     Trainer(const Plan<T>& plan, T* weights, T* gradient, const Source<T>& source,
-            const Training<T>& training, int threads, const Interrupted& interrupted)
+            const Training<T>& training, Arenas<T>& arenas, int threads,
+            const Interrupted& interrupted)
         : plan_(plan),
           weights_(weights),
           gradient_(gradient),
           source_(source),
           training_(training),
+          arenas_(arenas),
           watch_(interrupted),
           blocks_(blocks_of(std::min(training.batch, training.images))),
           slices_(slices_of(blocks_)) {
-        for (int t = 0; t < threads; ++t)
+        const auto& steps = plan.steps();
+        add_stages();
+        // A thread keeps a block only where nothing interrupts its way.
+        const size_t wanted = size_t(norms_.empty() ? threads : blocks_);
+        while (arenas_.size() < wanted)
             arenas_.push_back(plan.make_arena(Purpose::gradient));
         if (training.augmentation)
             for (int t = 0; t < threads; ++t)
@@ -187,7 +198,6 @@ class Trainer {
             slice_parts_.push_back(slice_gradients_.get() + s * conv_stride());
         loss_.resize(size_t(blocks_));
         correct_.resize(size_t(blocks_));
-        const auto& steps = plan.steps();
         dense_inputs_.resize(steps.size());
         dense_gradients_.resize(steps.size());
         for (size_t i = 0; i < steps.size(); ++i) add_tasks(i);
@@ -199,16 +209,18 @@ class Trainer {
         run_team(threads, [this](int thread, Meeting& meeting) {
             const FlushDenormals flush;
             while (!finished_) {
-                for (int64_t s; (s = next_slice_.fetch_add(1)) < step_slices_;)
-                    do_slice(s, thread);
-                meeting.wait([this] { finish_slices(); });
+                for (size_t g = 0; g < stages_.size() && !finished_; ++g) {
+                    for (int64_t s; (s = next_slice_.fetch_add(1)) < step_slices_;)
+                        do_slice(s, thread, stages_[g]);
+                    meeting.wait([this, g] { finish_stage(stages_[g]); });
+                }
                 if (finished_) break;
                 for (int64_t t; (t = next_task_.fetch_add(1)) < int64_t(tasks_.size());)
                     squares_[size_t(t)] = do_task(tasks_[size_t(t)]);
                 meeting.wait([this] { finish_gradients(); });
                 if (finished_) break;
                 for (int64_t c;
-                     (c = next_chunk_.fetch_add(1)) * kChunk < weight_count();)
+                     (c = next_chunk_.fetch_add(1)) * kChunk < trainable_count();)
                     do_update(c * kChunk);
                 meeting.wait([this] { finish_step(); });
             }
@@ -224,9 +236,55 @@ class Trainer {
         int64_t first, last;
     };
 
-    int64_t weight_count() const { return plan_.weight_count(); }
+    // A part of a block's way: up through the steps [first, last); or from `first` up
+    // to the loss and down again to `last`; or down through [first, last). `norm` is
+    // the batch_norm step before which it ends, -1 at the very end.
+    enum class Way { up, turn, down };
+    struct Stage {
+        Way way;
+        size_t first, last;
+        int norm;
+    };
+    // What the blocks say about the batch at a batch_norm step, [block][C]: mean and
+    // sum of squared deviations of its input going up, gradients of its weights going
+    // down.
+    struct Norm {
+        std::vector<double> first, second;
+    };
+
+    int64_t trainable_count() const { return plan_.trainable_count(); }
     int64_t conv_stride() const {
         return padded(std::max<int64_t>(plan_.conv_count(), 1));
+    }
+
+    void add_stages() {
+        const auto& steps = plan_.steps();
+        std::vector<size_t> places;
+        for (size_t i = 0; i < steps.size(); ++i)
+            if (steps[i].kind == Kind::batch_norm) places.push_back(i);
+        if (!places.empty()) {
+            norms_.resize(steps.size());
+            batch_.resize(steps.size());
+        }
+        size_t first = 0;
+        for (size_t i : places) {
+            const size_t count = size_t(steps[i].in.C);
+            norms_[i].first.resize(size_t(blocks_) * count);
+            norms_[i].second.resize(size_t(blocks_) * count);
+            for (auto* values : {&batch_[i].mean, &batch_[i].variance,
+                                 &batch_[i].mean_dw, &batch_[i].mean_db})
+                values->resize(count);
+            stages_.push_back({Way::up, first, i, int(i)});
+            first = i;
+        }
+        // And down to just above the k-th of these steps from below, or to the lowest.
+        const size_t lowest = std::min(size_t(plan_.first_weighted()), steps.size());
+        const auto end = [&](size_t k) { return k > 0 ? places[k - 1] + 1 : lowest; };
+        const auto norm = [&](size_t k) { return k > 0 ? int(places[k - 1]) : -1; };
+        size_t k = places.size();
+        stages_.push_back({Way::turn, first, end(k), norm(k)});
+        for (; k > 0; --k)
+            stages_.push_back({Way::down, end(k - 1), end(k), norm(k - 1)});
     }
 
     void add_tasks(size_t index) {
@@ -248,6 +306,8 @@ class Trainer {
             const int64_t count = end - plan_.conv_offset(index);
             for (int64_t at = 0; at < count; at += kChunk)
                 tasks_.push_back({index, at, std::min(at + kChunk, count)});
+        } else if (s.kind == Kind::batch_norm) {
+            tasks_.push_back({index, 0, s.in.C});
         }
     }
 
@@ -267,30 +327,58 @@ class Trainer {
         next_slice_ = next_task_ = next_chunk_ = 0;
     }
 
-    void do_slice(int64_t slice, int thread) {
-        T* conv = slice_parts_[size_t(slice)];
-        std::fill_n(conv, plan_.conv_count(), T(0));
-        const int64_t first = slice * step_blocks_ / step_slices_;
-        const int64_t last = (slice + 1) * step_blocks_ / step_slices_;
-        for (int64_t b = first; b < last; ++b)
-            if (!do_block(b, thread, conv)) return;
+    // Dropout and batch_norm are in training, or the network is as it predicts.
+    const BatchStatistics<T>* batch() const {
+        return training_.dropout.active && !norms_.empty() ? &batch_ : nullptr;
     }
 
-    bool do_block(int64_t b, int thread, T* conv) {
-        Arena<T>& arena = arenas_[size_t(thread)];
+    void do_slice(int64_t slice, int thread, const Stage& stage) {
+        T* conv = slice_parts_[size_t(slice)];
+        if (stage.way == Way::turn) std::fill_n(conv, plan_.conv_count(), T(0));
+        const int64_t first = slice * step_blocks_ / step_slices_;
+        const int64_t last = (slice + 1) * step_blocks_ / step_slices_;
+        for (int64_t b = first; b < last; ++b) {
+            Arena<T>& arena = arenas_[size_t(norms_.empty() ? thread : b)];
+            if (!do_block(b, thread, stage, arena, conv)) return;
+        }
+    }
+
+    bool do_block(int64_t b, int thread, const Stage& stage, Arena<T>& arena, T* conv) {
         const size_t steps = plan_.steps().size();
         const Block block = block_at(training_.order, begin_ + b * kLanes, end_);
+        const auto go_on = [&] { return watch_.go_on(thread); };
+        if (stage.way != Way::down) {
+            if (&stage == stages_.data()) load(b, block, thread, arena);
+            const size_t top = stage.way == Way::up ? stage.last : steps;
+            if (!plan_.forward(weights_, block, training_.dropout, batch(), stage.first,
+                               top, arena, [&](size_t) { return go_on(); }))
+                return false;
+        }
+        if (stage.way == Way::turn) take_loss(b, block, arena);
+        if (stage.way != Way::up) {
+            const size_t top = stage.way == Way::turn ? steps : stage.last;
+            const size_t bottom = stage.way == Way::turn ? stage.last : stage.first;
+            if (!plan_.backward(weights_, block, training_.dropout, batch(), bottom,
+                                top, plan_.first_weighted(), arena, sink_of(b, conv),
+                                go_on))
+                return false;
+        }
+        if (stage.norm >= 0) measure(b, block, stage, arena);
+        return true;
+    }
+
+    void load(int64_t b, const Block& block, int thread, Arena<T>& arena) {
         if (training_.augmentation) {
-            augmenters_[size_t(thread)].load(block.row, plan_.first_input(arena),
+            augmenters_[size_t(thread)].load(block.row, plan_.output(-1, arena),
                                              mixing_[size_t(b)]);
         } else {
             plan_.load(source_, block, arena);
         }
-        const auto go_on = [&] { return watch_.go_on(thread); };
-        if (!plan_.forward(weights_, block, training_.dropout, steps, arena,
-                           [&](size_t) { return go_on(); }))
-            return false;
+    }
 
+    // The block's loss and hits; leaves the gradient of the last step's output.
+    void take_loss(int64_t b, const Block& block, Arena<T>& arena) {
+        const size_t last = plan_.steps().size() - 1;
         int32_t labels[kLanes], partners[kLanes], correct[kLanes];
         alignas(64) T shares[kLanes];
         double loss[kLanes];
@@ -306,16 +394,19 @@ class Trainer {
             shares[l] = real ? T(weight / weight_sum_) : T(0);
         }
         plan_.kernels().softmax_cross_entropy(
-            plan_.steps().back().out.C, plan_.output(steps - 1, arena), labels,
+            plan_.steps()[last].out.C, plan_.output(int64_t(last), arena), labels,
             mixing ? partners : nullptr, mixing ? mixing->share : nullptr, shares,
-            training_.label_smoothing, arena.gradients[0].get(), loss, correct);
+            training_.label_smoothing, plan_.seed(last, arena), loss, correct);
         loss_[size_t(b)] = 0.0;
         correct_[size_t(b)] = 0;
         for (int l = 0; l < block.real; ++l) {
             loss_[size_t(b)] += loss[l] * double(shares[l]);
             correct_[size_t(b)] += correct[l];
         }
+    }
 
+    GradientSink<T> sink_of(int64_t b, T* conv) const {
+        const size_t steps = plan_.steps().size();
         GradientSink<T> sink;
         sink.conv = conv;
         sink.dense_inputs.resize(steps);
@@ -328,13 +419,74 @@ class Trainer {
             sink.dense_gradients[i] =
                 dense_gradients_[i].get() + b * kLanes * padded(s.out.C);
         }
-        return plan_.backward(weights_, block, training_.dropout,
-                              plan_.first_weighted(), steps, false, arena, sink,
-                              go_on) != nullptr;
+        return sink;
+    }
+
+    void measure(int64_t b, const Block& block, const Stage& stage, Arena<T>& arena) {
+        const size_t i = size_t(stage.norm);
+        const int64_t at = b * plan_.steps()[i].in.C;
+        double* first = norms_[i].first.data() + at;
+        double* second = norms_[i].second.data() + at;
+        if (stage.way != Way::up) {
+            plan_.measure_gradient(i, weights_, block, batch(), arena, first, second);
+        } else if (batch()) {
+            plan_.measure(i, block, arena, first, second);
+        }
+    }
+
+    int64_t images_of(int64_t b) const {
+        return std::min<int64_t>(kLanes, end_ - begin_ - b * kLanes);
+    }
+
+    // Mean and variance of the batch from those of its blocks, in their order (Chan,
+    // Golub and LeVeque, 1979).
+    void merge_moments(size_t i) {
+        const Step& s = plan_.steps()[i];
+        const int64_t C = s.in.C, pixels = s.in.H * s.in.W;
+        for (int64_t c = 0; c < C; ++c) {
+            double count = 0.0, mean = 0.0, deviation = 0.0;
+            for (int64_t b = 0; b < step_blocks_; ++b) {
+                const double more = double(images_of(b) * pixels), all = count + more;
+                const double off = norms_[i].first[size_t(b * C + c)] - mean;
+                deviation += norms_[i].second[size_t(b * C + c)] +
+                             off * off * count * more / all;
+                mean += off * more / all;
+                count = all;
+            }
+            batch_[i].mean[size_t(c)] = T(mean);
+            batch_[i].variance[size_t(c)] = T(deviation / count);
+        }
+    }
+
+    void merge_gradients(size_t i) {
+        const Step& s = plan_.steps()[i];
+        const int64_t C = s.in.C;
+        const double values = double((end_ - begin_) * s.in.H * s.in.W);
+        for (int64_t c = 0; c < C; ++c) {
+            double dw = 0.0, db = 0.0;
+            for (int64_t b = 0; b < step_blocks_; ++b) {
+                dw += norms_[i].first[size_t(b * C + c)];
+                db += norms_[i].second[size_t(b * C + c)];
+            }
+            gradient_[s.weight + c] = T(dw);
+            gradient_[s.bias + c] = T(db);
+            batch_[i].mean_dw[size_t(c)] = T(dw / values);
+            batch_[i].mean_db[size_t(c)] = T(db / values);
+        }
+    }
+
+    void finish_stage(const Stage& stage) {
+        if (watch_.stopped()) return finish(Ending::interrupted);
+        next_slice_ = 0;
+        if (stage.norm < 0) return finish_slices();
+        if (stage.way != Way::up) {
+            merge_gradients(size_t(stage.norm));
+        } else if (batch()) {
+            merge_moments(size_t(stage.norm));
+        }
     }
 
     void finish_slices() {
-        if (watch_.stopped()) return finish(Ending::interrupted);
         double loss = 0.0;
         int64_t correct = 0;
         for (int64_t b = 0; b < step_blocks_; ++b) {
@@ -357,17 +509,22 @@ class Trainer {
                                               parts.data(),
                                               gradient_ + s.weight + task.first);
         }
+        double squares = 0.0;
+        const auto add = [&](const T* from, const T* to) {
+            for (; from < to; ++from) squares += double(*from) * double(*from);
+        };
         T* dw = gradient_ + s.weight;
         T* db = s.bias >= 0 ? gradient_ + s.bias : nullptr;
+        if (s.kind == Kind::batch_norm) {  // merged between two stages already
+            add(dw, dw + task.last);
+            add(db, db + task.last);
+            return squares;
+        }
         const int64_t D = s.in.count();
         plan_.kernels().dense_weight_gradient(
             step_blocks_ * kLanes, D, task.first, task.last,
             dense_inputs_[task.step].get(), padded(D),
             dense_gradients_[task.step].get(), padded(s.out.C), dw, db);
-        double squares = 0.0;
-        const auto add = [&](const T* from, const T* to) {
-            for (; from < to; ++from) squares += double(*from) * double(*from);
-        };
         add(dw + task.first * D, dw + task.last * D);
         if (db) add(db + task.first, db + task.last);
         return squares;
@@ -391,13 +548,41 @@ class Trainer {
     }
 
     void do_update(int64_t first) {
-        const int64_t count = std::min(kChunk, weight_count() - first);
+        const int64_t count = std::min(kChunk, trainable_count() - first);
         plan_.kernels().update(rule_, count, weights_ + first, gradient_ + first,
                                training_.state0 ? training_.state0 + first : nullptr,
                                training_.state1 ? training_.state1 + first : nullptr);
+        take_average(first, count);
+    }
+
+    void take_average(int64_t first, int64_t count) {
+        if (training_.average)
+            plan_.kernels().average(1.0 - training_.average_decay, count,
+                                    weights_ + first, training_.average + first);
+    }
+
+    // As PyTorch: the running variance takes the unbiased one.
+    void update_running() {
+        for (size_t i = 0; i < norms_.size(); ++i) {
+            const Step& s = plan_.steps()[i];
+            if (s.kind != Kind::batch_norm) continue;
+            const double values = double((end_ - begin_) * s.in.H * s.in.W);
+            const double unbiased = values / (values - 1.0);
+            T* mean = weights_ + s.running;
+            T* variance = mean + s.in.C;
+            for (int64_t c = 0; c < s.in.C; ++c) {
+                const double m = double(batch_[i].mean[size_t(c)]);
+                const double v = double(batch_[i].variance[size_t(c)]) * unbiased;
+                mean[c] = T(double(mean[c]) + s.value * (m - double(mean[c])));
+                variance[c] =
+                    T(double(variance[c]) + s.value * (v - double(variance[c])));
+            }
+        }
     }
 
     void finish_step() {
+        update_running();
+        take_average(trainable_count(), plan_.weight_count() - trainable_count());
         if (++step_ == training_.steps) return finish(Ending::done);
         start_step();
     }
@@ -411,11 +596,14 @@ class Trainer {
     T *weights_, *gradient_;
     const Source<T>& source_;
     const Training<T>& training_;
+    Arenas<T>& arenas_;  // of each block with batch_norm, else of each thread
     Watch watch_;
-    const int64_t blocks_, slices_;  // of a full batch
-    std::vector<Arena<T>> arenas_;
+    const int64_t blocks_, slices_;        // of a full batch
     std::deque<Augmenter<T>> augmenters_;  // one a thread, or none
     std::vector<Mixing<T>> mixing_;        // of each block
+    std::vector<Stage> stages_;
+    std::vector<Norm> norms_;  // by step; empty without batch_norm
+    BatchStatistics<T> batch_;
     AlignedArray<T> slice_gradients_;
     std::vector<T*> slice_parts_;
     std::vector<AlignedArray<T>> dense_inputs_, dense_gradients_;
@@ -436,8 +624,10 @@ class Trainer {
 template <class T>
 TrainingResult run_training(const Plan<T>& plan, T* weights, T* gradient,
                             const Source<T>& source, const Training<T>& training,
-                            int threads, const Interrupted& interrupted) {
-    return Trainer<T>(plan, weights, gradient, source, training, threads, interrupted)
+                            Arenas<T>& arenas, int threads,
+                            const Interrupted& interrupted) {
+    return Trainer<T>(plan, weights, gradient, source, training, arenas, threads,
+                      interrupted)
         .run(threads);
 }
 
@@ -451,10 +641,17 @@ template <class T>
 int64_t training_bytes(const Plan<T>& plan, int64_t batch, int threads) {
     const int64_t blocks = blocks_of(batch);
     int64_t numbers = slices_of(blocks) * padded(plan.conv_count());
-    for (const Step& s : plan.steps())
+    int64_t arenas = threads, moments = 0;
+    for (const Step& s : plan.steps()) {
         if (s.kind == Kind::dense)
             numbers += blocks * kLanes * (padded(s.in.count()) + padded(s.out.C));
-    return threads * plan.arena_bytes(Purpose::gradient) + numbers * int64_t(sizeof(T));
+        if (s.kind == Kind::batch_norm) {
+            arenas = blocks;
+            moments += blocks * 2 * s.in.C;
+        }
+    }
+    return arenas * plan.arena_bytes(Purpose::gradient) + numbers * int64_t(sizeof(T)) +
+           moments * int64_t(sizeof(double));
 }
 
 #define STRIATE_INSTANTIATE(T)                                                         \
@@ -464,7 +661,8 @@ int64_t training_bytes(const Plan<T>& plan, int64_t batch, int threads) {
                                      const InputGradient<T>&, int,                     \
                                      const Interrupted&);                              \
     template TrainingResult run_training(const Plan<T>&, T*, T*, const Source<T>&,     \
-                                         const Training<T>&, int, const Interrupted&); \
+                                         const Training<T>&, Arenas<T>&, int,          \
+                                         const Interrupted&);                          \
     template int64_t inference_bytes(const Plan<T>&, int64_t, int);                    \
     template int64_t training_bytes(const Plan<T>&, int64_t, int);
 STRIATE_INSTANTIATE(float)

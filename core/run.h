@@ -61,6 +61,10 @@ struct Training {
     const double* learning_rates = nullptr;  // one a step; null: gradients only
     int64_t updates_before = 0;              // for the corrections of Adam
     T *state0 = nullptr, *state1 = nullptr;
+    // After each step average += (1 - average_decay) (weights - average), running
+    // statistics included; may be null
+    T* average = nullptr;
+    double average_decay = 0.0;
 };
 
 enum class Ending { done, interrupted, loss_not_finite, gradient_not_finite };
@@ -72,12 +76,18 @@ struct TrainingResult {
     std::vector<int64_t> correct;
 };
 
+// Memory that the calls of one training hand on: taken anew each time, it would cost a
+// page fault every 4 KB. Made for one plan, as much of it as the call needs.
+template <class T>
+using Arenas = std::vector<Arena<T>>;
+
 // Changes weights and states, or, with no learning rates, leaves both alone and the
 // gradient of the one step in gradient[weight_count].
 template <class T>
 TrainingResult run_training(const Plan<T>& plan, T* weights, T* gradient,
                             const Source<T>& source, const Training<T>& training,
-                            int threads, const Interrupted& interrupted);
+                            Arenas<T>& arenas, int threads,
+                            const Interrupted& interrupted);
 
 // Bytes that each of the calls takes besides the caller's arrays.
 template <class T>

@@ -19,6 +19,7 @@ namespace STRIATE_TABLE {
 #include "conv.inl"
 #include "dense.inl"
 #include "input.inl"
+#include "norm.inl"
 #include "pointwise.inl"
 #include "pool.inl"
 
@@ -35,6 +36,11 @@ const Kernels<float> table = {
     dense_forward,
     dense_input_gradient,
     dense_weight_gradient,
+    norm_moments,
+    norm_forward,
+    norm_weight_gradient,
+    norm_input_gradient,
+    add,
     activation_forward,
     activation_backward,
     softmax_cross_entropy,
@@ -46,6 +52,7 @@ const Kernels<float> table = {
     lanes_to_rows,
     sum_slices,
     update,
+    average,
 };
 
 }  // namespace STRIATE_TABLE

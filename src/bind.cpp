@@ -125,17 +125,20 @@ Source<T> source_of(nb::handle object, const Shape& in) {
     return source;
 }
 
-Step make_step(const std::string& kind, int layer, std::array<int64_t, 3> in,
-               std::array<int64_t, 3> out, std::array<int64_t, 2> kernel,
-               std::array<int64_t, 2> stride, std::array<int64_t, 2> dilation,
-               std::array<int64_t, 4> padding, int64_t groups, int64_t weight,
-               int64_t bias, double value, double scale) {
+Step make_step(const std::string& kind, int layer, std::array<int, 2> sources,
+               std::array<int64_t, 3> in, std::array<int64_t, 3> out,
+               std::array<int64_t, 2> kernel, std::array<int64_t, 2> stride,
+               std::array<int64_t, 2> dilation, std::array<int64_t, 4> padding,
+               int64_t groups, int64_t weight, int64_t bias, int64_t running,
+               double value, double scale) {
     static const std::map<std::string, Kind> kinds = {
         {"pad", Kind::pad},
         {"conv", Kind::conv},
         {"max_pool", Kind::max_pool},
         {"average_pool", Kind::average_pool},
         {"dense", Kind::dense},
+        {"batch_norm", Kind::batch_norm},
+        {"add", Kind::add},
         {"relu", Kind::activation},
         {"leaky_relu", Kind::activation},
         {"tanh", Kind::activation},
@@ -146,6 +149,8 @@ Step make_step(const std::string& kind, int layer, std::array<int64_t, 3> in,
     Step s;
     s.kind = kinds.at(kind);
     s.layer = layer;
+    s.source = sources[0];
+    s.other = sources[1];
     s.in = {in[0], in[1], in[2]};
     s.out = {out[0], out[1], out[2]};
     for (int axis = 0; axis < 2; ++axis) {
@@ -159,6 +164,8 @@ Step make_step(const std::string& kind, int layer, std::array<int64_t, 3> in,
     s.value = value;
     s.weight = weight;
     s.bias = bias;
+    s.running = running;
+    if (kind == "batch_norm") s.epsilon = scale;
     if (kind == "leaky_relu") s.rule = {Activation::leaky_relu, value, 1.0, 1.0};
     if (kind == "tanh") s.rule = {Activation::tanh, 0.0, value, scale};
     if (kind == "sigmoid") s.rule = {Activation::sigmoid, 0.0, 1.0, 1.0};
@@ -269,7 +276,7 @@ std::tuple<double, int64_t, Result<T>, const char*> plan_gradients(
     check_weights(plan, weights.shape(0));
     const Source<T> source = source_of<T>(images, plan.steps()[0].in);
     check_labels(plan, source.count, labels, sample_weight);
-    Result<T> gradient = new_array<T>({weights.shape(0)});
+    Result<T> gradient = new_array<T>({size_t(plan.trainable_count())});
     std::vector<int64_t> order(size_t(source.count));
     for (size_t i = 0; i < order.size(); ++i) order[i] = int64_t(i);
     Training<T> t{};
@@ -282,24 +289,27 @@ std::tuple<double, int64_t, Result<T>, const char*> plan_gradients(
     t.dropout = {training, seed, epoch};
     const TrainingResult result = without_gil([&](const Interrupted& interrupted) {
         // Without learning rates the weights are only read.
+        Arenas<T> arenas;
         return run_training(plan, const_cast<T*>(weights.data()), gradient.data(),
-                            source, t, threads, interrupted);
+                            source, t, arenas, threads, interrupted);
     });
     if (result.ending == Ending::interrupted) throw nb::python_error();
     return {result.loss[0], result.correct[0], gradient, ending_name(result.ending)};
 }
 
-// What an optimiser remembers between steps, and the gradient's own memory.
+// What an optimiser remembers between steps, and the memory that steps work in.
 struct State {
+    const Plan<float>& plan;
     AlignedArray<float> gradient, moment[2];
-    int64_t count, updates = 0;
+    Arenas<float> arenas;
+    int64_t updates = 0;
 
-    State(int64_t count_, int moments)
-        : gradient(allocate<float>(count_)), count(count_) {
+    State(const Plan<float>& plan_, int moments)
+        : plan(plan_), gradient(allocate<float>(plan.trainable_count())) {
         demand(moments >= 0 && moments <= 2, "moments must be 0, 1 or 2");
         for (int i = 0; i < moments; ++i) {
-            moment[i] = allocate<float>(count);
-            std::fill_n(moment[i].get(), count, 0.0f);
+            moment[i] = allocate<float>(plan.trainable_count());
+            std::fill_n(moment[i].get(), plan.trainable_count(), 0.0f);
         }
     }
 };
@@ -349,8 +359,10 @@ std::tuple<Result<double>, Result<int64_t>, const char*> plan_train(
     std::optional<Array<const float, 1>> sample_weight, Array<const int64_t, 1> order,
     int64_t batch_size, int64_t first_step, Array<const double, 1> learning_rates,
     double label_smoothing, double clip_norm, uint64_t seed, uint64_t epoch,
-    const Augmentation* augmentation, int threads) {
+    const Augmentation* augmentation, int threads,
+    std::optional<Array<float, 1>> average, double average_decay) {
     check_weights(plan, weights.shape(0));
+    if (average) check_weights(plan, average->shape(0));
     const Source<float> source = source_of<float>(images, plan.steps()[0].in);
     check_labels(plan, source.count, labels, sample_weight);
     for (size_t i = 0; i < order.shape(0); ++i)
@@ -367,12 +379,14 @@ std::tuple<Result<double>, Result<int64_t>, const char*> plan_train(
     demand(batch_size > 0 && first_step >= 0 && t.steps > 0 &&
                (first_step + t.steps - 1) < (t.images + batch_size - 1) / batch_size,
            "steps beyond the images");
-    demand(state.count == plan.weight_count(), "state does not fit the plan");
+    demand(&state.plan == &plan, "state is another plan's");
     t.label_smoothing = label_smoothing;
     t.clip_norm = clip_norm;
     t.dropout = {true, seed, epoch};
     t.augmentation = augmentation;
     if (augmentation) check_augmentation(*augmentation, source);
+    t.average = average ? average->data() : nullptr;
+    t.average_decay = average_decay;
     t.rule = rule;
     t.learning_rates = learning_rates.data();
     t.updates_before = state.updates;
@@ -382,7 +396,7 @@ std::tuple<Result<double>, Result<int64_t>, const char*> plan_train(
            "Adam needs two moments");
     const TrainingResult result = without_gil([&](const Interrupted& interrupted) {
         return run_training(plan, weights.data(), state.gradient.get(), source, t,
-                            threads, interrupted);
+                            state.arenas, threads, interrupted);
     });
     if (result.ending == Ending::interrupted) throw nb::python_error();
     const bool whole = result.ending == Ending::done;
@@ -394,6 +408,7 @@ std::tuple<Result<double>, Result<int64_t>, const char*> plan_train(
 template <class T>
 nb::class_<Plan<T>> bind_plan(nb::module_& m, const char* name, const char* text) {
     return nb::class_<Plan<T>>(m, name, text)
+        .def_prop_ro("trainable_count", &Plan<T>::trainable_count)
         .def(
             "bytes",
             [](const Plan<T>& plan, int64_t images, int threads, bool training) {
@@ -425,25 +440,27 @@ NB_MODULE(_core, m) {
 
     nb::class_<Step>(m, "Step").def(
         "__init__",
-        [](Step* self, const std::string& kind, int layer, std::array<int64_t, 3> in,
-           std::array<int64_t, 3> out, std::array<int64_t, 2> kernel,
-           std::array<int64_t, 2> stride, std::array<int64_t, 2> dilation,
-           std::array<int64_t, 4> padding, int64_t groups, int64_t weight, int64_t bias,
-           double value, double scale) {
-            new (self) Step(make_step(kind, layer, in, out, kernel, stride, dilation,
-                                      padding, groups, weight, bias, value, scale));
+        [](Step* self, const std::string& kind, int layer, std::array<int, 2> sources,
+           std::array<int64_t, 3> in, std::array<int64_t, 3> out,
+           std::array<int64_t, 2> kernel, std::array<int64_t, 2> stride,
+           std::array<int64_t, 2> dilation, std::array<int64_t, 4> padding,
+           int64_t groups, int64_t weight, int64_t bias, int64_t running, double value,
+           double scale) {
+            new (self)
+                Step(make_step(kind, layer, sources, in, out, kernel, stride, dilation,
+                               padding, groups, weight, bias, running, value, scale));
         },
-        "kind"_a, "layer"_a, "input"_a, "output"_a, nb::kw_only(),
+        "kind"_a, "layer"_a, "sources"_a, "input"_a, "output"_a, nb::kw_only(),
         "kernel"_a = std::array<int64_t, 2>{1, 1},
         "stride"_a = std::array<int64_t, 2>{1, 1},
         "dilation"_a = std::array<int64_t, 2>{1, 1},
         "padding"_a = std::array<int64_t, 4>{0, 0, 0, 0}, "groups"_a = 1,
-        "weight"_a = -1, "bias"_a = -1, "value"_a = 0.0, "scale"_a = 1.0,
+        "weight"_a = -1, "bias"_a = -1, "running"_a = -1, "value"_a = 0.0,
+        "scale"_a = 1.0,
         "One resolved step; shapes are (C, H, W), padding is (top, bottom, left, "
-        "right). "
-        "value: a pad's fill, leaky_relu's slope, tanh's height, dropout's rate; "
-        "scale: "
-        "tanh's steepness.");
+        "right). sources: the steps it reads, -1 for the input; the second of an add "
+        "only. value: a pad's fill, leaky_relu's slope, tanh's height, dropout's rate, "
+        "batch_norm's momentum; scale: tanh's steepness, batch_norm's epsilon.");
     nb::class_<Pixels>(m, "Pixels")
         .def(nb::init<Array<const uint8_t, 4>, Array<const float, 2>,
                       Array<const float, 1>, std::array<int64_t, 2>,
@@ -485,10 +502,8 @@ NB_MODULE(_core, m) {
             "noise"_a, "cutout"_a, "mixup"_a,
             "How far training images are changed: lengths in shares of their sides, "
             "angles in radians, values in shares of the range.");
-    nb::class_<State>(m, "State",
-                      "What an optimiser remembers: 0 to 2 moments of each weight.")
-        .def(nb::init<int64_t, int>(), "count"_a, "moments"_a)
-        .def_ro("updates", &State::updates);
+    auto state = nb::class_<State>(
+        m, "State", "What an optimiser remembers: 0 to 2 moments of each weight.");
 
     bind_plan<float>(m, "Plan",
                      "A network in float32 on one instruction set's kernels.")
@@ -505,11 +520,16 @@ NB_MODULE(_core, m) {
             "train", &plan_train, "weights"_a, "state"_a, "rule"_a, "images"_a,
             "labels"_a, "sample_weight"_a.none(), "order"_a, nb::kw_only(),
             "batch_size"_a, "first_step"_a, "learning_rates"_a, "label_smoothing"_a,
-            "clip_norm"_a, "seed"_a, "epoch"_a, "augmentation"_a.none(), "threads"_a,
+            "clip_norm"_a, "seed"_a, "epoch"_a, "augmentation"_a.none() = nb::none(),
+            "threads"_a, "average"_a.none() = nb::none(), "average_decay"_a = 0.0,
             "Train len(learning_rates) steps in place; returns the loss and the number "
             "correct of each, and what was not finite ('', 'loss' or 'gradient': the "
-            "last "
-            "step then changed nothing).");
+            "last step then changed nothing). After each step average, laid out as the "
+            "weights are, += (1 - average_decay) * (weights - average).");
+    state
+        .def(nb::init<const Plan<float>&, int>(), "plan"_a, "moments"_a,
+             nb::keep_alive<1, 2>())
+        .def_ro("updates", &State::updates);
     bind_plan<double>(m, "DoublePlan",
                       "The same network in float64 on the reference kernels.")
         .def(

@@ -41,6 +41,7 @@ std::vector<Step> small_network(int64_t& weights) {
         Step s;
         s.kind = kind;
         s.layer = int(steps.size());
+        s.source = s.layer - 1;
         s.in = at;
         s.out = at = out;
         steps.push_back(s);
@@ -51,20 +52,37 @@ std::vector<Step> small_network(int64_t& weights) {
         s.bias = weights + count;
         weights += count + s.out.C;
     };
+    const auto normalize = [&] {
+        Step& s = add(Kind::batch_norm, at);
+        weigh(s, at.C);
+        s.value = 0.1;
+        s.epsilon = 1e-5;
+    };
     Step& pad = add(Kind::pad, {1, 10, 10});
     pad.top = pad.left = 1;
     Step& conv = add(Kind::conv, {5, 8, 8});
     conv.kernel[0] = conv.kernel[1] = 3;
     weigh(conv, 5 * 9);
+    normalize();
     add(Kind::activation, at);
+    const int fork = int(steps.size()) - 1;
+    weigh(add(Kind::conv, at), 5 * 5);
+    normalize();
+    add(Kind::add, at).other = fork;
     Step& pool = add(Kind::max_pool, {5, 4, 4});
     pool.kernel[0] = pool.kernel[1] = pool.stride[0] = pool.stride[1] = 2;
     add(Kind::flatten, {80, 1, 1});
     Step& hidden = add(Kind::dense, {30, 1, 1});
     weigh(hidden, 80 * 30);
+    normalize();
     add(Kind::dropout, at).value = 0.25;
     Step& dense = add(Kind::dense, {10, 1, 1});
     weigh(dense, 30 * 10);
+    for (Step& s : steps) {
+        if (s.kind != Kind::batch_norm) continue;
+        s.running = weights;
+        weights += 2 * s.in.C;
+    }
     return steps;
 }
 
@@ -113,7 +131,8 @@ std::vector<float> train(int threads, uint64_t seed) {
     augmentation.brightness = augmentation.contrast = augmentation.noise = 0.2;
     augmentation.cutout = augmentation.mixup = 0.4;
     t.augmentation = &augmentation;
-    run_training(plan, weights.data(), gradient.data(), source, t, threads,
+    Arenas<float> arenas;
+    run_training(plan, weights.data(), gradient.data(), source, t, arenas, threads,
                  [] { return false; });
     return weights;
 }

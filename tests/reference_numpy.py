@@ -10,6 +10,7 @@ float64 for images N,H,W,C; `unit` is 2^-24 for float32 and 2^-53 for float64.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,13 +21,16 @@ from numpy.typing import NDArray
 
 from striate.layers import (
     AvgPool2D,
+    BatchNorm,
     Conv2D,
     Dense,
     Dropout,
     Flatten,
+    GlobalAvgPool2D,
     LeakyReLU,
     MaxPool2D,
     ReLU,
+    Residual,
     ResolvedLayer,
     ScaledTanh,
     Sigmoid,
@@ -149,10 +153,19 @@ def forward(one: ResolvedLayer, x: Bounded, weights: Weights, unit: float) -> Bo
         size = window.kernel[0] * window.kernel[1]
         share = Bounded.exact(1 / size)
         return product(lambda s, p: s * p.sum((4, 5)), size, share, taps, unit)
+    if isinstance(layer, GlobalAvgPool2D):
+        size = math.prod(one.input_shape[:2])
+        share = Bounded.exact(1 / size)
+        return product(lambda s, v: s * v.sum((1, 2)), size, share, x, unit)
     if isinstance(layer, Flatten) and x.value.ndim == 4:
         return x.apply(channels_first)
     if isinstance(layer, Flatten | Dropout):
         return x
+    if isinstance(layer, BatchNorm):
+        inverse, centered = normalization(one, x, weights, unit)
+        scale = product(np.multiply, 1, weights[f"{one.name}.weight"], inverse, unit)
+        y = product(np.multiply, 2, scale, centered, unit)
+        return add_bias(y, weights[f"{one.name}.bias"], 2, unit)
     return activate(layer, x, unit)
 
 
@@ -209,13 +222,49 @@ def backward(
             return fold(s * dy[..., None, None], one.input_shape, window)
 
         return product(share_out, size, share, above, unit), {}
+    if isinstance(layer, GlobalAvgPool2D):
+        share = Bounded.exact(
+            np.full(x.value.shape, 1 / math.prod(one.input_shape[:2]))
+        )
+        return product(lambda s, dy: s * dy[:, None, None], 1, share, above, unit), {}
     if isinstance(layer, Flatten) and x.value.ndim == 4:
         height, width, channels = one.input_shape
         volume = (-1, channels, height, width)
         return above.apply(lambda v: v.reshape(volume).transpose(0, 2, 3, 1)), {}
     if isinstance(layer, Flatten | Dropout):
         return above, {}
+    if isinstance(layer, BatchNorm):
+        inverse, centered = normalization(one, x, weights, unit)
+        scale = product(np.multiply, 1, weights[f"{name}.weight"], inverse, unit)
+        axes, terms = tuple(range(x.value.ndim - 1)), x.value[..., 0].size
+        sums = product(lambda d, v: (d * v).sum(axes), terms, above, centered, unit)
+        found = {"weight": product(np.multiply, 1, sums, inverse, unit)}
+        dx = product(np.multiply, 1, scale, above, unit)
+        return dx, named(one, found, above, terms, unit)
     return product(np.multiply, 1, slope(layer, x, y, unit), above, unit), {}
+
+
+def normalization(
+    one: ResolvedLayer, x: Bounded, weights: Weights, unit: float
+) -> tuple[Bounded, Bounded]:
+    """1 / sqrt(variance + epsilon) and x - mean, by the running statistics."""
+    assert isinstance(one.layer, BatchNorm)
+    mean, variance = (weights[f"{one.name}.running_{name}"] for name in ("mean", "var"))
+    inverse = 1 / np.sqrt(variance.value + one.layer.epsilon)
+    centered = x.value - mean.value
+    return (
+        Bounded(inverse, 4 * unit * inverse),
+        Bounded(centered, x.error + mean.error + 2 * unit * np.abs(centered)),
+    )
+
+
+def sum_of(values: Sequence[Bounded], unit: float) -> Bounded:
+    """The sum of a few values, as a Residual takes it and as gradients meet."""
+    first, *others = values
+    for other in others:
+        value = first.value + other.value
+        first = Bounded(value, first.error + other.error + 2 * unit * np.abs(value))
+    return first
 
 
 def channels_first(x: Array) -> Array:
@@ -333,9 +382,14 @@ def run(
         name: given if isinstance(given, Bounded) else Bounded.exact(given)
         for name, given in weights.items()
     }
-    values = [Bounded.exact(images)]
+    values = {-1: Bounded.exact(images)}
     for one in resolved:
-        values.append(forward(one, values[-1], known, unit))
+        read = [values[index] for index in one.inputs]
+        summed = isinstance(one.layer, Residual)
+        values[one.index] = (
+            sum_of(read, unit) if summed else forward(one, read[0], known, unit)
+        )
+    last = resolved[-1].index
     own = (
         np.ones(len(images))
         if sample_weight is None
@@ -343,25 +397,29 @@ def run(
     )
     shares = own / own.sum()
     probabilities, losses, seeds = cross_entropy(
-        values[-1], labels, label_smoothing, unit
+        values[last], labels, label_smoothing, unit
     )
     error = shares @ (losses.error + 4 * unit * np.abs(losses.value))
     loss = Bounded(shares @ losses.value, error)
 
     def seen_from(factor: Array) -> tuple[Bounded, dict[str, Bounded]]:
         rows = Bounded.exact(factor[:, None])
-        above = product(np.multiply, 1, rows, seeds, unit)
+        seed = product(np.multiply, 1, rows, seeds, unit)
+        arrived: dict[int, list[Bounded]] = {last: [seed]}
         gradients: dict[str, Bounded] = {}
-        for one, x, y in reversed(
-            list(zip(resolved, values[:-1], values[1:], strict=True))
-        ):
-            above, found = backward(one, x, y, above, known, unit)
-            gradients |= found
-        return above, gradients
+        for one in reversed(resolved):
+            above, y = sum_of(arrived[one.index], unit), values[one.index]
+            if not isinstance(one.layer, Residual):
+                x = values[one.inputs[0]]
+                above, found = backward(one, x, y, above, known, unit)
+                gradients |= found
+            for index in one.inputs:
+                arrived.setdefault(index, []).append(above)
+        return sum_of(arrived[-1], unit), gradients
 
     _, gradients = seen_from(shares)
     input_gradient, _ = seen_from(np.ones(len(images)))
-    outputs = {one.name: y for one, y in zip(resolved, values[1:], strict=True)}
+    outputs = {one.name: values[one.index] for one in resolved}
     return Reference(outputs, probabilities, loss, gradients, input_gradient)
 
 

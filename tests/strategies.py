@@ -11,14 +11,17 @@ from numpy.typing import NDArray
 
 from striate import (
     AvgPool2D,
+    BatchNorm,
     Conv2D,
     Dense,
     Dropout,
     Flatten,
+    GlobalAvgPool2D,
     LeakyReLU,
     MaxPool2D,
     Network,
     ReLU,
+    Residual,
     ScaledTanh,
     Sigmoid,
     Tanh,
@@ -84,6 +87,26 @@ def poolings(draw: st.DrawFn) -> MaxPool2D | AvgPool2D:
 
 
 @st.composite
+def residuals(draw: st.DrawFn, channels: int) -> Residual:
+    """A block that keeps the size of its map, or halves it in both branches."""
+    stride, size = draw(st.integers(1, 2)), draw(st.sampled_from([1, 3]))
+    filters = draw(st.integers(1, 4))
+    layers: list[Layer] = [Conv2D(filters, size, stride=stride, padding=size // 2)]
+    if draw(st.booleans()):
+        layers.append(BatchNorm(epsilon=1e-2))
+    if draw(st.booleans()):
+        layers.append(draw(st.sampled_from(ACTIVATIONS)))
+    if draw(st.booleans()):
+        layers.append(Residual([Conv2D(filters, 3, padding=1), ReLU()]))
+    if stride == 1 and filters == channels:
+        return Residual(layers)
+    shortcut: list[Layer] = [Conv2D(filters, 1, stride=stride, bias=False)]
+    if draw(st.booleans()):
+        shortcut.append(BatchNorm(epsilon=1e-2))
+    return Residual(layers, shortcut)
+
+
+@st.composite
 def networks(draw: st.DrawFn, dropout: bool = False, most_classes: int = 5) -> Network:
     """A network of at most two stages of convolution and one hidden dense layer.
 
@@ -101,21 +124,40 @@ def networks(draw: st.DrawFn, dropout: bool = False, most_classes: int = 5) -> N
             shape = layer.output_shape(shape)
 
     for _ in range(draw(st.integers(0, 2))):
-        add(draw(convolutions(shape[2])))
+        add(draw(convolutions(shape[2]) | residuals(shape[2])))
+        if draw(st.booleans()):
+            add(BatchNorm(epsilon=1e-2))
         if draw(st.booleans()):
             add(draw(st.sampled_from(ACTIVATIONS)))
         if draw(st.booleans()):
             add(draw(poolings()))
         if dropout and draw(st.booleans()):
             add(Dropout(0.3))
-    add(Flatten())
+    add(draw(st.sampled_from([Flatten(), GlobalAvgPool2D()])))
     if draw(st.booleans()):
         add(Dense(draw(st.integers(1, 18)), bias=draw(st.booleans())))
+        if draw(st.booleans()):
+            add(BatchNorm(0.3, epsilon=1e-2))
         add(draw(st.sampled_from(ACTIVATIONS)))
         if dropout:
             add(Dropout(0.5))
     add(Dense(draw(st.integers(2, most_classes)), bias=draw(st.booleans())))
-    return Network(layers, input_shape, seed=draw(st.integers(0, 99)))
+    network = Network(layers, input_shape, seed=draw(st.integers(0, 99)))
+    if draw(st.booleans()):
+        unsettle(network)
+    return network
+
+
+def unsettle(network: Network, seed: int = 0) -> None:
+    """Give normalisations numbers as training leaves them, not those they start with."""
+    random = np.random.default_rng(seed)
+    weights = dict(network.weights)
+    for name, array in weights.items():
+        if name.startswith("bn"):
+            spread = random.uniform(0.5, 1.5, array.shape)
+            centred = name.endswith(("bias", "mean"))
+            weights[name] = (spread - centred).astype(np.float32)
+    network.set_weights(weights)
 
 
 @st.composite
@@ -123,9 +165,11 @@ def cases(draw: st.DrawFn, dropout: bool = False, most_images: int = 40) -> Case
     """A network with a batch of normally distributed images, and what to learn."""
     network = draw(networks(dropout))
     seed = draw(st.integers(0, 2**16))
+    # One image alone has no statistics to be normalised by in training.
+    fewest = 2 if network.engine.normalizes else 1
     return make_case(
         network,
-        count=draw(st.integers(1, most_images)),
+        count=draw(st.integers(fewest, most_images)),
         seed=seed,
         weighted=draw(st.booleans()),
         label_smoothing=draw(st.sampled_from([0.0, 0.1])),

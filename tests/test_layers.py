@@ -21,6 +21,7 @@ from striate.layers import (
     Dense,
     Dropout,
     Flatten,
+    GlobalAvgPool2D,
     Layer,
     LeakyReLU,
     MaxPool2D,
@@ -73,6 +74,7 @@ def poolings(draw: st.DrawFn) -> Layer:
 
 others = st.one_of(
     st.sampled_from([ReLU(), Tanh(), ScaledTanh(), Sigmoid(), Flatten()]),
+    st.builds(GlobalAvgPool2D),
     st.builds(LeakyReLU, st.floats(0, 2)),
     st.builds(Dropout, st.floats(0, 0.99)),
     st.builds(Dense, numbers, st.booleans()),
@@ -152,7 +154,7 @@ def test_layers_are_frozen_and_hashable() -> None:
     [
         *("Conv2D(6, 5)", "Conv2D(8, (1, 3), stride=2, padding='same', bias=False)"),
         *("MaxPool2D(2)", "AvgPool2D(3, stride=2, padding=1)", "Dense(120)"),
-        *("LeakyReLU(0.2)", "Dropout(0.5)", "Tanh()", "Flatten()"),
+        *("LeakyReLU(0.2)", "Dropout(0.4)", "Tanh()", "Flatten()", "Dropout()"),
     ],
 )
 def test_repr_is_the_call_a_user_writes(call: str) -> None:
@@ -255,5 +257,6 @@ def test_any_stack_resolves_or_says_which_layer_does_not_fit(
         assert one.layer is layer
         assert one.input_shape == shape
         assert all(length >= 1 for length in one.output_shape)
-        assert (one.window is not None) == (layer.kind in ("conv", "pool"))
+        slides = isinstance(layer, Conv2D | MaxPool2D | AvgPool2D)
+        assert (one.window is not None) == slides
         shape = one.output_shape

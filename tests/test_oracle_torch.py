@@ -18,14 +18,17 @@ from strategies import Case, cases, make_case
 
 from striate import (
     AvgPool2D,
+    BatchNorm,
     Conv2D,
     Dense,
     Dropout,
     Flatten,
+    GlobalAvgPool2D,
     LeakyReLU,
     MaxPool2D,
     Network,
     ReLU,
+    Residual,
     ScaledTanh,
     Sigmoid,
     Tanh,
@@ -62,6 +65,7 @@ LAYERS: list[list[Layer]] = [
     [AvgPool2D(2)],
     [AvgPool2D(3, stride=2, padding=1)],
     [AvgPool2D((3, 2), stride=(1, 3), padding=(1, 1))],
+    [GlobalAvgPool2D(), Dense(6)],
     [ReLU()],
     [LeakyReLU()],
     [LeakyReLU(0.3)],
@@ -70,6 +74,18 @@ LAYERS: list[list[Layer]] = [
     [Sigmoid()],
     [Dropout(0.5)],
     [Flatten(), Dense(20), ReLU(), Dense(7, bias=False), Dropout(0.2)],
+    [BatchNorm()],
+    [BatchNorm(0.3, epsilon=1e-3), ReLU(), Conv2D(3, 2, bias=False), BatchNorm()],
+    [Flatten(), Dense(12), BatchNorm(), ReLU()],
+    [Residual([Conv2D(4, 3, padding=1), BatchNorm(), ReLU(), Conv2D(4, 1)]), ReLU()],
+    [
+        Residual(
+            [Conv2D(6, 3, stride=2, padding=1), BatchNorm(), ReLU()],
+            shortcut=[Conv2D(6, 1, stride=2, bias=False), BatchNorm()],
+        ),
+        *(ReLU(), Residual([Residual([Conv2D(6, 3, padding=1)]), ReLU()])),
+        GlobalAvgPool2D(),
+    ],
 ]
 
 
@@ -112,7 +128,7 @@ def compare_double(case: Case, answer: Answer) -> None:
         **case.targets,
         unit=2 * DOUBLE,
     )
-    plan = _core.DoublePlan(lower(network.resolved), network.parameters)
+    plan = _core.DoublePlan(lower(network.resolved), network.engine.flat.size)
     weights = network.engine.flat.astype(np.float64)
     images, labels = case.images.astype(np.float64), case.labels.astype(np.int32)
     loss, _, flat, _ = plan.gradients(
@@ -130,7 +146,7 @@ def compare_double(case: Case, answer: Answer) -> None:
     for name, found in network.engine.named(flat).items():
         what = f"gradient of {name} in float64"
         within(what, found, answer.gradients[name], bounds.gradients[name])
-    last, smoothing = len(network.layers) - 1, case.label_smoothing
+    last, smoothing = len(network.resolved) - 1, case.label_smoothing
     found = plan.input_gradient(weights, images, last, None, labels, smoothing, 1)
     what = "gradient of the input in float64"
     within(what, found, answer.input_gradient, bounds.input_gradient)

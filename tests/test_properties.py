@@ -17,14 +17,17 @@ from strategies import Case, cases, make_case, networks
 from striate import (
     SGD,
     AvgPool2D,
+    BatchNorm,
     Conv2D,
     Dense,
     Dropout,
     Flatten,
+    GlobalAvgPool2D,
     LeakyReLU,
     MaxPool2D,
     Network,
     ReLU,
+    Residual,
     ScaledTanh,
     Sigmoid,
     Tanh,
@@ -44,6 +47,7 @@ LAYERS: list[list[Layer]] = [
     [MaxPool2D((3, 2), stride=(2, 1), padding=1)],
     [AvgPool2D(2)],
     [AvgPool2D((2, 3), stride=1, padding=1)],
+    [GlobalAvgPool2D(), Dense(6)],
     [ReLU()],
     [LeakyReLU(0.2)],
     [Tanh()],
@@ -51,17 +55,34 @@ LAYERS: list[list[Layer]] = [
     [Sigmoid()],
     [Dropout(0.4)],
     [Flatten(), Dense(7), Tanh(), Dropout(0.3), Dense(5, bias=False)],
+    [BatchNorm(epsilon=0.01)],
+    [BatchNorm(epsilon=0.01), Tanh(), Conv2D(3, 2), BatchNorm(epsilon=0.1)],
+    [Flatten(), Dense(7), BatchNorm(epsilon=0.01), Tanh(), Dense(5)],
+    [Residual([Conv2D(2, 3, padding=1), Tanh(), Conv2D(2, 3, padding=1)]), Tanh()],
+    [
+        Residual(
+            [Conv2D(3, 3, stride=2, padding=1), BatchNorm(epsilon=0.1), Tanh()],
+            shortcut=[Conv2D(3, 1, stride=2), BatchNorm(epsilon=0.1)],
+        )
+    ],
+    [
+        Tanh(),  # a fork whose value is needed thrice, and a Residual in each branch
+        Residual(
+            [Residual([Conv2D(2, 3, padding=1)]), Sigmoid()],
+            shortcut=[Residual([Dropout(0.2)]), Tanh()],
+        ),
+    ],
 ]
 
 
 def single(network: Network, isa: str = "") -> _core.Plan:
     """The network in float32 on one instruction set."""
-    return _core.Plan(lower(network.resolved), network.parameters, isa)
+    return _core.Plan(lower(network.resolved), network.engine.flat.size, isa)
 
 
 def double(network: Network) -> _core.DoublePlan:
     """The network in float64 on the reference kernels."""
-    return _core.DoublePlan(lower(network.resolved), network.parameters)
+    return _core.DoublePlan(lower(network.resolved), network.engine.flat.size)
 
 
 def loss_and_gradient(
@@ -85,7 +106,7 @@ def loss_and_gradient(
 
 def input_gradient(plan: Any, case: Case, weights: Floats, images: Floats) -> Floats:
     """The gradient of each image's own loss, N,H,W,C."""
-    last = len(case.network.layers) - 1
+    last = len(case.network.resolved) - 1
     labels = case.labels.astype(np.int32)
     return plan.input_gradient(
         weights, images, last, None, labels, case.label_smoothing, 1
@@ -128,7 +149,7 @@ def check_against_differences(case: Case, most: int) -> None:
         lambda moved: loss_and_gradient(plan, case, moved, images, True)[0],
         weights,
         gradient,
-        random.permutation(weights.size)[:most],
+        random.permutation(case.network.parameters)[:most],
     )
     # Each image's own loss is that of a batch of one, without dropout.
     shares = case.sample_weight
@@ -169,7 +190,7 @@ def test_every_instruction_set_stays_within_the_carried_bound(case: Case) -> Non
     wanted = reference.run(
         network.resolved, network.weights, case.images, **case.targets
     )
-    layers = list(range(len(network.layers)))
+    layers = list(range(len(network.resolved)))
     for isa in ISAS:
         plan = single(network, isa)
         outputs = plan.forward(weights, case.images, layers, False, 2)
@@ -244,7 +265,7 @@ def test_an_answer_does_not_depend_on_the_neighbours(
 ) -> None:
     """Each image has a lane of its own: alone or among others, the same bits."""
     plan, weights = single(case.network, isa), case.network.engine.flat
-    layers = list(range(len(case.network.layers)))
+    layers = list(range(len(case.network.resolved)))
     order = np.array(data.draw(st.permutations(range(len(case.images)))))
     kept = order[: data.draw(st.integers(1, len(order)))]
     together = plan.forward(weights, case.images, layers, True, 2)

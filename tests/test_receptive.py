@@ -16,6 +16,7 @@ from striate.layers import (
     Conv2D,
     Dense,
     Flatten,
+    GlobalAvgPool2D,
     Layer,
     MaxPool2D,
     ReLU,
@@ -67,6 +68,12 @@ def test_m3_stacked_2x2_with_stride_2_see_2_to_the_n(layers: int) -> None:
     for row in range(field.units[0]):  # the patches do not overlap
         top, _, bottom, _ = field.box(row, 0)
         assert (top, bottom) == (row * 2**layers, (row + 1) * 2**layers)
+
+
+def test_global_average_sees_all_that_the_whole_map_sees() -> None:
+    field = last_field([Conv2D(4, 3, stride=2), GlobalAvgPool2D()], (9, 8, 1))
+    assert (field.size, field.jump, field.units) == ((9, 7), (0, 0), (1, 1))
+    assert field.box() == (0, 0, 9, 7)
 
 
 def test_m3_300_pixels_take_9_layers() -> None:

@@ -22,14 +22,17 @@ from striate import (
     Adam,
     AdamW,
     AvgPool2D,
+    BatchNorm,
     Conv2D,
     Dense,
     Dropout,
     Flatten,
+    GlobalAvgPool2D,
     LeakyReLU,
     MaxPool2D,
     Network,
     ReLU,
+    Residual,
     ScaledTanh,
     Sigmoid,
     Tanh,
@@ -59,19 +62,42 @@ class Twin:
     """A Striate network's layers, and a copy of its weights, in PyTorch."""
 
     def __init__(self, network: Network) -> None:
-        self.named_layers = [(one.name, one.layer) for one in network.resolved]
-        self.parameters = {
-            name: torch.tensor(array, dtype=torch.float64, requires_grad=True)
+        self.layers = network.resolved
+        arrays = {
+            name: torch.tensor(array, dtype=torch.float64)
             for name, array in network.weights.items()
         }
+        self.statistics = {
+            name: array for name, array in arrays.items() if ".running_" in name
+        }
+        self.parameters = {
+            name: array.requires_grad_(True)
+            for name, array in arrays.items()
+            if name not in self.statistics
+        }
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """What leaves every layer, in PyTorch's layout, for images N,C,H,W."""
-        outputs, x = {}, images
-        for name, layer in self.named_layers:
-            weight = self.parameters.get(f"{name}.weight")
-            bias = self.parameters.get(f"{name}.bias")
-            x = outputs[name] = _apply(layer, x, weight, bias)
+    def forward(self, images: Tensor, training: bool = False) -> dict[str, Tensor]:
+        """What leaves every layer, in PyTorch's layout, for images N,C,H,W.
+
+        In training the running statistics follow the batch's; dropout stays off.
+        """
+        outputs, values = {}, {-1: images}
+        for one in self.layers:
+            x, *others = (values[index] for index in one.inputs)
+            weight = self.parameters.get(f"{one.name}.weight")
+            bias = self.parameters.get(f"{one.name}.bias")
+            if isinstance(one.layer, BatchNorm):
+                kept = [
+                    self.statistics[f"{one.name}.running_{name}"]
+                    for name in ("mean", "var")
+                ]
+                momentum, epsilon = one.layer.momentum, one.layer.epsilon
+                x = F.batch_norm(x, *kept, weight, bias, training, momentum, epsilon)
+            elif isinstance(one.layer, Residual):
+                x = x + others[0]
+            else:
+                x = _apply(one.layer, x, weight, bias)
+            outputs[one.name] = values[one.index] = x
         return outputs
 
     def loss(
@@ -97,11 +123,12 @@ class Twin:
         labels: NDArray[Any],
         sample_weight: NDArray[Any] | None = None,
         label_smoothing: float = 0.0,
+        training: bool = False,
     ) -> Answer:
         """Carry a batch forward and backward."""
         x = torch.tensor(images, dtype=torch.float64).permute(0, 3, 1, 2)
         x.requires_grad_(True)
-        outputs = self.forward(x)
+        outputs = self.forward(x, training)
         logits = list(outputs.values())[-1]
         loss, own = self.loss(logits, labels, sample_weight, label_smoothing)
         parameters = list(self.parameters.values())
@@ -151,6 +178,7 @@ def _apply(layer: Layer, x: Tensor, weight: Tensor | None, bias: Tensor | None) 
         ScaledTanh: lambda v: 1.7159 * torch.tanh(2 * v / 3),
         Sigmoid: torch.sigmoid,
         Flatten: lambda v: torch.flatten(v, 1),
+        GlobalAvgPool2D: lambda v: v.mean((2, 3)),
     }
     return functions[type(layer)](x)
 

@@ -102,7 +102,7 @@ class Inspection(Stack):
                 "none; ask activations for the layer you want."
             )
         # Images are not flat, so a layer before the first Dense made them so.
-        before = [dense[0].index - 1]
+        before = list(dense[0].inputs)
         inputs = self._inputs(images, preprocessed, invert)
         return self.engine.forward(inputs, before, threads=threads)[0]
 
@@ -124,7 +124,8 @@ class Inspection(Stack):
         or the unit's number in a flat layer), the logit of a class (`target`, one class
         or one for each image), or each image's own loss (`labels`). Gradients are of
         the network's input, after preprocessing, and of its shape: their places are
-        those of `receptive_field(...).box(...)`. Dropout is not active.
+        those of `receptive_field(...).box(...)`. Dropout is not active,
+        and BatchNorm uses its running statistics.
         """
         ways = [unit is not None, target is not None, labels is not None]
         if sum(ways) != 1 or (layer is not None) != (unit is not None):
@@ -167,7 +168,8 @@ class Inspection(Stack):
         """Return the mean loss (cross-entropy) and its gradient by every weight's name.
 
         With `sample_weight` the mean is weighted. With `training` dropout is active and
-        draws from `seed`. The network itself does not change.
+        draws from `seed`, and BatchNorm normalises by the batch's own statistics, else
+        by the running ones. The network itself does not change.
         """
         smoothing = check_label_smoothing(label_smoothing)
         examples = self._examples(images, labels, sample_weight, preprocessed)

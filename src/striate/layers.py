@@ -23,19 +23,22 @@ from .arguments import (
     truth,
     whole_number,
 )
-from .resolve import Layer, ResolvedLayer, Shape, WeightSpec, resolve
+from .resolve import Layer, ResolvedLayer, Shape, WeightSpec, check_layers, resolve
 from .window import Window, each_side, same_padding
 
 __all__ = [
     "AvgPool2D",
+    "BatchNorm",
     "Conv2D",
     "Dense",
     "Dropout",
     "Flatten",
+    "GlobalAvgPool2D",
     "Layer",
     "LeakyReLU",
     "MaxPool2D",
     "ReLU",
+    "Residual",
     "ResolvedLayer",
     "ScaledTanh",
     "Sigmoid",
@@ -204,6 +207,26 @@ class AvgPool2D(_Pooling):
     """
 
 
+class GlobalAvgPool2D(Layer):
+    """Average of every whole map, one number a channel: H x W x C becomes (C,).
+
+    Each unit sees all that any unit of its map saw, and the classifier after it has
+    few weights, whatever the size of the image (Lin, Chen and Yan, "Network in
+    network", 2014).
+
+    >>> GlobalAvgPool2D().output_shape((8, 8, 64))
+    (64,)
+    """
+
+    kind: ClassVar[str] = "pool"
+
+    def problem(self, shape: Shape, earlier: Sequence[ResolvedLayer]) -> str | None:
+        return None if len(shape) == 3 else _needs_volume(shape)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return shape[2:]
+
+
 @dataclass(frozen=True, repr=False)
 class Dense(Layer):
     """Fully connected: every unit's dot product with the whole input, plus its bias.
@@ -237,6 +260,126 @@ class Dense(Layer):
 
     def multiply_adds(self, shape: Shape) -> int:
         return shape[0] * self.units
+
+
+@dataclass(frozen=True, repr=False)
+class BatchNorm(Layer):
+    """Brings every channel to mean 0 and variance 1, then scales and shifts it.
+
+    While training by the statistics of the batch, of which running averages are kept,
+    running = (1 - `momentum`) * running + momentum * batch; else by those. A volume is
+    normalised channel by channel over images, rows and columns, a flat input unit by
+    unit. `epsilon` is added to the variance. The scale (weight) starts at 1, the shift
+    (bias) at 0. Sample weights do not count here. As PyTorch's BatchNorm2d and
+    BatchNorm1d (Ioffe and Szegedy, 2015).
+
+    >>> BatchNorm(momentum=0.05)
+    BatchNorm(0.05)
+    """
+
+    kind: ClassVar[str] = "bn"
+    momentum: float = 0.1
+    epsilon: float = 1e-5
+
+    def __post_init__(self) -> None:
+        momentum = real_number("BatchNorm", "momentum", self.momentum)
+        if not 0 < momentum <= 1:
+            raise ValueError(
+                f"BatchNorm: momentum must be above 0 and at most 1, not {momentum}; "
+                "it is the share of the newest batch in the running statistics."
+            )
+        epsilon = real_number("BatchNorm", "epsilon", self.epsilon)
+        if not 1e-12 <= epsilon <= 1:
+            raise ValueError(
+                f"BatchNorm: epsilon must be from 1e-12 to 1, not {epsilon}; it keeps "
+                "the division by the root of a variance of zero from failing."
+            )
+        _store(self, "momentum", momentum)
+        _store(self, "epsilon", epsilon)
+
+    def weights(self, shape: Shape) -> tuple[WeightSpec, ...]:
+        each = shape[-1:]
+        return (
+            WeightSpec("weight", each, 1, start=1.0),
+            WeightSpec("bias", each, 1, start=0.0),
+            WeightSpec("running_mean", each, 1, start=0.0, trainable=False),
+            WeightSpec("running_var", each, 1, start=1.0, trainable=False),
+        )
+
+
+DEEPEST = 16
+"""Blocks in blocks; keeps all that walks through them far from Python's own limit."""
+
+
+@dataclass(frozen=True, repr=False)
+class Residual(Layer):
+    """The sum of what `layers` make of the input and of what `shortcut` makes of it.
+
+    Without a shortcut the input itself is added, which must have the shape that leaves
+    the layers (He, Zhang, Ren and Sun, "Deep residual learning for image recognition",
+    2016). In a network both branches' layers are counted on and named as all others,
+    those of the shortcut last, followed by the sum: add1.
+
+    >>> block = Residual([Conv2D(8, 3, padding=1), ReLU()], shortcut=[Conv2D(8, 1)])
+    >>> [one.name for one in resolve([block, ReLU()], (16, 16, 3))]
+    ['conv1', 'relu1', 'conv2', 'add1', 'relu2']
+    """
+
+    kind: ClassVar[str] = "add"
+    layers: Sequence[Layer]
+    shortcut: Sequence[Layer] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("layers", "shortcut"):
+            value = getattr(self, name)
+            empty = isinstance(value, list | tuple) and not value
+            if empty and name == "layers":
+                raise ValueError(
+                    "Residual: layers must hold at least one layer, not none; without "
+                    "any the input would be added to itself."
+                )
+            _store(self, name, () if empty else tuple(check_layers(value)))
+        if self.depth > DEEPEST:
+            raise ValueError(
+                f"Residual: blocks may lie in one another up to {DEEPEST} deep, not "
+                f"{self.depth}; put them one after the other."
+            )
+
+    @property
+    def depth(self) -> int:
+        """How many blocks lie in one another, this one counted."""
+        layers = (layer for branch in self.branches for layer in branch)
+        return 1 + max(
+            (layer.depth for layer in layers if isinstance(layer, Residual)), default=0
+        )
+
+    @property
+    def branches(self) -> tuple[tuple[Layer, ...], ...]:
+        return tuple(self.layers), tuple(self.shortcut)
+
+    def joining_problem(self, shape: Shape, ends: Sequence[Shape]) -> str | None:
+        main, short = ends
+        if main == short:
+            return None
+        return (
+            f"needs the same shape from its layers and its shortcut but gets "
+            f"{spell(main)} and {spell(short)}; {_projection(shape, main)}"
+        )
+
+    def output_shape(self, shape: Shape) -> Shape:
+        for layer in self.layers:
+            shape = layer.output_shape(shape)
+        return shape
+
+    def to_config(self) -> dict[str, Any]:
+        return {"kind": "Residual"} | {
+            name: [layer.to_config() for layer in branch]
+            for name, branch in zip(("layers", "shortcut"), self.branches, strict=True)
+        }
+
+    def __repr__(self) -> str:
+        shortcut = f", shortcut={list(self.shortcut)}" if self.shortcut else ""
+        return f"Residual({list(self.layers)}{shortcut})"
 
 
 class ReLU(Layer):
@@ -316,8 +459,8 @@ class Flatten(Layer):
 _BY_NAME: dict[str, type[Layer]] = {
     layer.__name__: layer
     for layer in (
-        *(Conv2D, MaxPool2D, AvgPool2D, Dense, ReLU, LeakyReLU),
-        *(Tanh, ScaledTanh, Sigmoid, Dropout, Flatten),
+        *(Conv2D, MaxPool2D, AvgPool2D, GlobalAvgPool2D, Dense, ReLU, LeakyReLU),
+        *(Tanh, ScaledTanh, Sigmoid, Dropout, Flatten, BatchNorm, Residual),
     )
 }
 
@@ -340,6 +483,11 @@ def layer_from_config(config: object) -> Layer:
         names = ", ".join(sorted(map(shown, unknown)))
         raise ValueError(f"{kind} has no setting {names}.")
     try:
+        if layer is Residual:
+            settings = {
+                name: [layer_from_config(one) for one in branch]
+                for name, branch in settings.items()
+            }
         return layer(**settings)
     except TypeError as error:
         raise ValueError(f"Not a valid {kind}: {error}") from None
@@ -348,6 +496,31 @@ def layer_from_config(config: object) -> Layer:
 def _store(layer: Layer, name: str, value: object) -> None:
     """Keep a checked value: plain ints and tuples, whatever kind the user gave."""
     object.__setattr__(layer, name, value)
+
+
+def _projection(shape: Shape, wanted: Shape) -> str:
+    """Say which shortcut brings `shape` to the shape that is wanted."""
+    if len(wanted) == 1:
+        flatten = "Flatten(), " if len(shape) == 3 else ""
+        return f"give shortcut=[{flatten}Dense({wanted[0]})]"
+    if len(shape) == 1:
+        return "leave Flatten() to what follows"
+    strides = []
+    for given, length in zip(shape[:2], wanted[:2], strict=True):
+        fitting = (s for s in range(1, given + 1) if (given - 1) // s + 1 == length)
+        strides.append(next(fitting, None))
+    if None in strides:
+        return (
+            "pad its layers so that the size stays, or give a shortcut that ends in "
+            f"{spell(wanted)}"
+        )
+    down, right = strides
+    stride = (
+        ""
+        if strides == [1, 1]
+        else f", stride={down if down == right else (down, right)}"
+    )
+    return f"give shortcut=[Conv2D({wanted[2]}, 1{stride})]"
 
 
 def _needs_volume(shape: Shape) -> str:

@@ -76,7 +76,9 @@ class Network(Inspection):
         Arguments:
             epochs: how often every image is seen; by default by their number
                 (`default_epochs`).
-            batch_size: images per step; the last step of an epoch takes what is left.
+            batch_size: images per step; the last step of an epoch takes what is left
+                (but no single image where there is a BatchNorm: each epoch then leaves
+                out another one).
                 By default 128, or 32 where there are fewer than 10,000 images.
             optimizer: SGD, Adam or AdamW; by default SGD with momentum, and a learning
                 rate that goes with the batch (`default_optimizer`).

@@ -41,7 +41,7 @@ class ReceptiveField:
     units: tuple[int, int]
     input_size: tuple[int, int]
     path: tuple[ResolvedLayer, ...] = field(repr=False, compare=False)
-    """The convolutions and poolings between the image and the layer, first to last."""
+    """All layers up to this one, in the order they are computed in."""
 
     def box(
         self, row: int = 0, column: int = 0, clip: bool = True
@@ -81,21 +81,24 @@ class ReceptiveField:
         Cutting the whole field at the image's border would not do: what a stride
         drops at the end of one map can lie where a later map has its padding.
         """
-        places = {unit}
-        if self.jump[axis] == 0:
-            last = self.path[-1].output_shape if self.path else self.input_size
-            places = set(range(last[axis]))
+        places: dict[int, set[int]] = {self.path[-1].index: {unit}}
         for one in reversed(self.path):
-            assert one.window is not None
-            stride, dilation = one.window.stride[axis], one.window.dilation[axis]
-            before, taps = one.window.padding[2 * axis], one.window.kernel[axis]
-            reached = (
-                place * stride - before + tap * dilation
-                for place in places
-                for tap in range(taps)
-            )
-            places = {at for at in reached if 0 <= at < one.input_shape[axis]}
-        return (min(places), max(places) + 1) if places else (0, 0)
+            reached = places.pop(one.index, set())
+            if reached and len(one.output_shape) < len(one.input_shape):
+                reached = set(range(one.input_shape[axis]))  # one unit for them all
+            if one.window is not None:
+                stride, dilation = one.window.stride[axis], one.window.dilation[axis]
+                before, taps = one.window.padding[2 * axis], one.window.kernel[axis]
+                taken = (
+                    place * stride - before + tap * dilation
+                    for place in reached
+                    for tap in range(taps)
+                )
+                reached = {at for at in taken if 0 <= at < one.input_shape[axis]}
+            for index in one.inputs:
+                places.setdefault(index, set()).update(reached)
+        pixels = places[-1]
+        return (min(pixels), max(pixels) + 1) if pixels else (0, 0)
 
 
 def receptive_field(
@@ -114,21 +117,17 @@ def receptive_field(
     """
     resolved = network if isinstance(network, Sequence) else network.resolved
     end = find_layer(resolved, layer)
-    path = tuple(one for one in resolved[: end.index + 1] if one.window)
+    path = tuple(resolved[: end.index + 1])
     height, width, _ = resolved[0].input_shape
-    last = path[-1].output_shape[:2] if path else (height, width)
-    axes = [_field([one.window for one in path if one.window], axis) for axis in (0, 1)]
-    if flat := len(end.output_shape) == 1:
-        axes = [
-            (size + (units - 1) * jump, 0, start)
-            for (size, jump, start), units in zip(axes, last, strict=True)
-        ]
-    (rows, row_jump, top), (columns, column_jump, left) = axes
+    (rows, row_jump, top), (columns, column_jump, left) = (
+        _fields(path, axis)[-1] for axis in (0, 1)
+    )
+    flat = len(end.output_shape) == 1
     return ReceptiveField(
         size=(rows, columns),
         jump=(row_jump, column_jump),
         start=(top, left),
-        units=(1, 1) if flat else (last[0], last[1]),
+        units=(1, 1) if flat else (end.output_shape[0], end.output_shape[1]),
         input_size=(height, width),
         path=path,
     )
@@ -147,10 +146,9 @@ def depth_to_see(size: Pair, block: Layer | Sequence[Layer]) -> int:
     """
     wanted = both(number_or_pair("depth_to_see", "size", size))
     layers = check_layers([block] if isinstance(block, Layer) else block)
-    windows = [window for layer in layers if (window := layer.window(1, 1))]
     deepest = 0
     for axis, name in ((0, "height"), (1, "width")):
-        growth, factor, _ = _field(windows, axis)
+        growth, factor, _ = _stacked(layers, _PIXEL, axis)
         if growth == 1 < wanted[axis]:
             raise ValueError(
                 f"depth_to_see: {layers} never sees more than one pixel of the "
@@ -163,11 +161,49 @@ def depth_to_see(size: Pair, block: Layer | Sequence[Layer]) -> int:
     return deepest
 
 
-def _field(windows: Sequence[Window], axis: int) -> tuple[int, int, int]:
-    """Return size, jump and start along one axis of what the last window sees."""
-    size, jump, start = 1, 1, 0
-    for window in windows:
-        size += (window.extent[axis] - 1) * jump
-        start -= window.padding[2 * axis] * jump
-        jump *= window.stride[axis]
-    return size, jump, start
+Field = tuple[int, int, int]
+"""Size, jump and start along one axis."""
+
+
+def _fields(path: Sequence[ResolvedLayer], axis: int) -> list[Field]:
+    """Return what every layer sees along one axis, each from the layers it reads."""
+    fields: list[Field] = []
+    for one in path:
+        field = _union([fields[at] if at >= 0 else _PIXEL for at in one.inputs])
+        if one.window is not None:
+            field = _through(one.window, field, axis)
+        if len(one.output_shape) < len(one.input_shape):
+            size, jump, start = field
+            field = size + (one.input_shape[axis] - 1) * jump, 0, start
+        fields.append(field)
+    return fields
+
+
+def _stacked(layers: Sequence[Layer], field: Field, axis: int) -> Field:
+    """Return what a stack sees whose input sees `field`, on a map of any size."""
+    for layer in layers:
+        if layer.branches:
+            field = _union([_stacked(one, field, axis) for one in layer.branches])
+        elif window := layer.window(1, 1):
+            field = _through(window, field, axis)
+    return field
+
+
+def _union(fields: Sequence[Field]) -> Field:
+    """Return what branches see together; their units are the same steps apart."""
+    start = min(start for _, _, start in fields)
+    end = max(start + size for size, _, start in fields)
+    return end - start, fields[0][1], start
+
+
+def _through(window: Window, field: Field, axis: int) -> Field:
+    """Return what a window's units see, of units that see `field`."""
+    size, jump, start = field
+    return (
+        size + (window.extent[axis] - 1) * jump,
+        jump * window.stride[axis],
+        start - window.padding[2 * axis] * jump,
+    )
+
+
+_PIXEL: Field = (1, 1, 0)

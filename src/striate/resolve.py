@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any, ClassVar
 
 from .arguments import LARGEST, shown, spell, whole_number
@@ -25,11 +25,18 @@ MOST_VALUES = 2**40
 
 @dataclass(frozen=True)
 class WeightSpec:
-    """One array of learned numbers; `fan_in` counts the inputs of one output."""
+    """One array of learned numbers; `fan_in` counts the inputs of one output.
+
+    They start at random by their `fan_in` unless `start` says with what. Those that are
+    not `trainable` are measured while training (running statistics): they have no
+    gradient and do not count as parameters.
+    """
 
     name: str
     shape: Shape
     fan_in: int
+    start: float | None = None
+    trainable: bool = True
 
     @property
     def size(self) -> int:
@@ -43,6 +50,15 @@ class Layer:
 
     kind: ClassVar[str] = ""
     """What layers are named and counted by: conv1, conv2, pool1, ..."""
+
+    @property
+    def branches(self) -> tuple[tuple[Layer, ...], ...]:
+        """Stacks that all read the layer's input and whose ends it joins, if any."""
+        return ()
+
+    def joining_problem(self, shape: Shape, ends: Sequence[Shape]) -> str | None:
+        """Say why branches from `shape` with these ends cannot be joined, as problem."""
+        return None
 
     def problem(self, shape: Shape, earlier: Sequence[ResolvedLayer]) -> str | None:
         """Say why an input of this shape cannot enter and what to do; None if it can.
@@ -85,10 +101,10 @@ class Layer:
         parts = []
         for position, field in enumerate(fields(self)):
             value = getattr(self, field.name)
-            if position == 0 or field.default is MISSING:
-                parts.append(repr(value))
-            elif value != field.default:
-                parts.append(f"{field.name}={value!r}")
+            if value == field.default:
+                continue
+            first = position == 0 or field.default is MISSING
+            parts.append(repr(value) if first else f"{field.name}={value!r}")
         return f"{type(self).__name__}({', '.join(parts)})"
 
 
@@ -99,6 +115,8 @@ class ResolvedLayer:
     index: int
     name: str
     layer: Layer
+    inputs: tuple[int, ...]
+    """Indices of the layers it reads; -1 is the image."""
     input_shape: Shape
     output_shape: Shape
     weights: tuple[WeightSpec, ...]
@@ -108,7 +126,12 @@ class ResolvedLayer:
     @property
     def parameters(self) -> int:
         """How many numbers the layer learns."""
-        return sum(weight.size for weight in self.weights)
+        return sum(weight.size for weight in self.weights if weight.trainable)
+
+    @property
+    def statistics(self) -> int:
+        """How many numbers it measures while training, and keeps."""
+        return sum(weight.size for weight in self.weights if not weight.trainable)
 
 
 def resolve(
@@ -119,7 +142,8 @@ def resolve(
     `input_shape` is (height, width, channels) of the images. Raises ShapeError, in
     words, where a layer does not fit what reaches it, and TypeError for things that
     are not layers. Output sizes follow PyTorch: what is left over is dropped.
-    The weights' order here is their order in the network's weight vector.
+    The layers of branches stand in the order they are computed in, followed by the
+    layer that joins them.
 
     >>> from striate.layers import Conv2D, Dense, Flatten, MaxPool2D
     >>> stack = [Conv2D(6, 5), MaxPool2D(2), Flatten(), Dense(10)]
@@ -130,29 +154,88 @@ def resolve(
     flatten1 (1176,) 0 0
     dense1 (10,) 11770 11760
     """
-    image_shape = _image_shape(input_shape)
-    shape: Shape = image_shape
-    counts: Counter[str] = Counter()
-    resolved: list[ResolvedLayer] = []
-    for index, layer in enumerate(check_layers(layers)):
-        counts[layer.kind] += 1
-        name = f"{layer.kind}{counts[layer.kind]}"
-        subject = f"{layer!r} at layer {index + 1} ({name})"
-        if problem := layer.problem(shape, resolved):
-            raise ShapeError(f"{subject} {problem}{_channels_first_hint(image_shape)}.")
-        output = layer.output_shape(shape)
+    walk = _Walk(_image_shape(input_shape))
+    walk.follow(check_layers(layers), -1)
+    return tuple(walk.resolved)
+
+
+class _Walk:
+    """Settles one layer after the other, each from what it reads."""
+
+    def __init__(self, image_shape: tuple[int, int, int]) -> None:
+        self.image_shape = image_shape
+        self.counts: Counter[str] = Counter()
+        self.resolved: list[ResolvedLayer] = []
+        self.strides = {-1: (1, 1)}
+        """By index: pixels of the image from one unit to the next."""
+
+    def shape(self, index: int) -> Shape:
+        return self.image_shape if index < 0 else self.resolved[index].output_shape
+
+    def follow(self, layers: Sequence[Layer], source: int) -> int:
+        """Settle a stack that reads the layer `source`; return where it ends."""
+        for layer in layers:
+            ends = tuple(self.follow(branch, source) for branch in layer.branches)
+            source = self.settle(layer, source, ends)
+        return source
+
+    def settle(self, layer: Layer, source: int, ends: tuple[int, ...]) -> int:
+        """Settle one layer after its branches, if it has any; return its index."""
+        index = len(self.resolved)
+        self.counts[layer.kind] += 1
+        name = f"{layer.kind}{self.counts[layer.kind]}"
+        inputs = ends or (source,)
+        shape = self.shape(inputs[0])
+        call = shown(layer) if ends else repr(layer)
+        subject = f"{call} at layer {index + 1} ({name})"
+        if ends:
+            shapes = [self.shape(end) for end in ends]
+            problem = layer.joining_problem(self.shape(source), shapes)
+            problem = problem or self.unequal_strides(ends)
+        else:
+            problem = layer.problem(shape, self.resolved)
+        if problem:
+            hint = _channels_first_hint(self.image_shape)
+            raise ShapeError(f"{subject} {problem}{hint}.")
+        output = shape if ends else layer.output_shape(shape)
         weights = tuple(
-            WeightSpec(f"{name}.{weight.name}", weight.shape, weight.fan_in)
+            replace(weight, name=f"{name}.{weight.name}")
             for weight in layer.weights(shape)
         )
         _refuse_giants(subject, output, weights)
         window = layer.window(*shape[:2]) if len(shape) == 3 else None
         cost = layer.multiply_adds(shape)
-        resolved.append(
-            ResolvedLayer(index, name, layer, shape, output, weights, cost, window)
+        self.resolved.append(
+            ResolvedLayer(
+                index, name, layer, inputs, shape, output, weights, cost, window
+            )
         )
-        shape = output
-    return tuple(resolved)
+        down, right = self.strides[inputs[0]]
+        across = window.stride if window else (1, 1)
+        self.strides[index] = down * across[0], right * across[1]
+        return index
+
+    def unequal_strides(self, ends: Sequence[int]) -> str | None:
+        """Units that do not see the same places make no sense as a sum."""
+        shape = self.shape(ends[0])
+        strides = [self.strides[end] for end in ends]
+        for axis in (0, 1) if len(shape) == 3 else ():
+            if shape[axis] > 1 and len({stride[axis] for stride in strides}) > 1:
+                steps = " and ".join(map(spell, strides))
+                return (
+                    f"needs branches whose units lie at the same places but gets "
+                    f"steps of {steps} pixels; give both the same strides"
+                )
+        return None
+
+
+def flat_order(resolved: Iterable[ResolvedLayer]) -> tuple[WeightSpec, ...]:
+    """Return all weights in their order in the network's weight vector.
+
+    Layer by layer, but running statistics behind all that is trainable.
+    """
+    weights = [weight for one in resolved for weight in one.weights]
+    return tuple(sorted(weights, key=lambda weight: not weight.trainable))
 
 
 def find_layer(resolved: Sequence[ResolvedLayer], layer: str | int) -> ResolvedLayer:

@@ -13,12 +13,12 @@ from .engine.compute import Engine
 from .engine.initialization import initial_weights
 from .engine.machine import check_memory
 from .engine.randomness import check_seed
-from .engine.weights import Floats, checked_weights
+from .engine.weights import Floats, checked_weights, flattened
 from .errors import DataError, ShapeError
 from .images.inputs import InputRule
 from .images.labels import Classes
 from .images.preprocess import Preprocessing
-from .resolve import Layer, ResolvedLayer, resolve
+from .resolve import Layer, ResolvedLayer, check_layers, resolve
 from .training.calibration import checked_temperature
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Stack:
     def __init__(
         self, layers: Iterable[Layer], input_shape: Sequence[int], seed: int = 0
     ) -> None:
+        layers = check_layers(layers)
         resolved = resolve(layers, input_shape)
         seed = check_seed(seed)
         parameters = sum(one.parameters for one in resolved)
@@ -39,11 +40,17 @@ class Stack:
             f"a network of {parameters:,} parameters",
             "use fewer filters or units, or pool before Flatten()",
         )
-        self._set_up(resolved, seed, initial_weights(resolved, seed))
+        self._set_up(layers, resolved, seed, initial_weights(resolved, seed))
 
     def _set_up(
-        self, resolved: Sequence[ResolvedLayer], seed: int, flat: Floats
+        self,
+        layers: Sequence[Layer],
+        resolved: Sequence[ResolvedLayer],
+        seed: int,
+        flat: Floats,
     ) -> None:
+        self.layers = tuple(layers)
+        """The layers as they were given, those of branches inside of their Residual."""
         self.seed = seed
         self.engine = Engine(resolved, flat)
         """What computes; for Striate's own modules."""
@@ -57,13 +64,8 @@ class Stack:
 
     @property
     def resolved(self) -> tuple[ResolvedLayer, ...]:
-        """The layers in their places: names, shapes, weights and cost."""
+        """All layers in their places: names, shapes, weights and cost."""
         return self.engine.resolved
-
-    @property
-    def layers(self) -> tuple[Layer, ...]:
-        """The layers as they were given."""
-        return tuple(one.layer for one in self.resolved)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -74,7 +76,7 @@ class Stack:
     @property
     def parameters(self) -> int:
         """How many numbers the network learns."""
-        return self.engine.flat.size
+        return sum(one.parameters for one in self.resolved)
 
     @property
     def outputs(self) -> int:
@@ -150,9 +152,7 @@ class Stack:
         arrays = checked_weights(self.resolved, weights)
         with self.engine.usage.changing("set_weights"):
             self._temperature = 1.0
-            if arrays:
-                flat = [array.ravel() for array in arrays.values()]
-                self.engine.flat[:] = np.concatenate(flat)
+            self.engine.flat[:] = flattened(self.resolved, arrays)
 
     def summary(self) -> Summary:
         """Return a table of layers, shapes, parameters, cost and receptive fields."""
@@ -175,7 +175,8 @@ class Stack:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         resolved = resolve(state["layers"], state["input_shape"])
-        self._set_up(resolved, check_seed(state["seed"]), np.array(state["flat"]))
+        seed, flat = check_seed(state["seed"]), np.array(state["flat"])
+        self._set_up(state["layers"], resolved, seed, flat)
         self._preprocessing = state["preprocessing"]
         self._temperature = state["temperature"]
         self.training = state["training"]

@@ -21,13 +21,19 @@ WORDS = 3
 
 @dataclass(frozen=True)
 class Row:
-    """One layer: what it is, what leaves it, what it costs and what it sees."""
+    """One layer: what it is, what leaves it, what it costs and what it sees.
+
+    `inputs` are the layers it reads; `statistics` counts numbers that are measured while
+    training, not learned.
+    """
 
     name: str
     kind: str
     call: str
+    inputs: tuple[str, ...]
     output_shape: Shape
     parameters: int
+    statistics: int
     multiply_adds: int
     receptive_field: tuple[int, int]
     jump: tuple[int, int]
@@ -38,7 +44,8 @@ class Summary:
     """A network's layers and totals; printing it gives a table.
 
     Multiply-adds are per image and count the products of convolutions and dense
-    layers. The receptive field is height x width in pixels, `jump` the step in pixels
+    layers. A layer that does not read the one above says which it reads, and the sum of
+    a Residual which layers it adds. The receptive field is height x width in pixels, `jump` the step in pixels
     from one unit's field to its neighbour's; all units of a flat layer see the same.
 
     >>> from striate.layers import Conv2D, Dense, Flatten, ReLU, resolve
@@ -63,15 +70,19 @@ class Summary:
     def of(cls, resolved: Sequence[ResolvedLayer]) -> Summary:
         """Summarize what `resolve` returned."""
         rows = []
+        names = {-1: "input"} | {one.index: one.name for one in resolved}
         for one in resolved:
             seen = receptive_field(resolved, one.index)
+            inputs = tuple(names[index] for index in one.inputs)
             rows.append(
                 Row(
                     name=one.name,
                     kind=type(one.layer).__name__,
-                    call=repr(one.layer),
+                    call=_call(one, inputs),
+                    inputs=inputs,
                     output_shape=one.output_shape,
                     parameters=one.parameters,
+                    statistics=one.statistics,
                     multiply_adds=one.multiply_adds,
                     receptive_field=seen.size,
                     jump=seen.jump,
@@ -91,8 +102,8 @@ class Summary:
 
     @property
     def weight_bytes(self) -> int:
-        """Bytes the learned numbers take in memory and in a model file (float32)."""
-        return 4 * self.parameters
+        """Bytes all numbers of the layers take in memory and in a model file."""
+        return 4 * (self.parameters + sum(row.statistics for row in self.rows))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the summary as JSON can hold it: input_shape, layers and totals."""
@@ -140,6 +151,14 @@ class Summary:
     def _total(self) -> tuple[str, ...]:
         totals = (f"{self.parameters:,}", f"{self.multiply_adds:,}")
         return ("total", "", "", *totals, "", "")
+
+
+def _call(one: ResolvedLayer, inputs: Sequence[str]) -> str:
+    """The layer as it is written, and what it reads if that is not the layer above."""
+    if len(inputs) > 1:
+        return " + ".join(inputs)
+    above = one.inputs == (one.index - 1,)
+    return repr(one.layer) if above else f"{one.layer!r} of {inputs[0]}"
 
 
 def _row_cells(row: Row) -> tuple[str, ...]:

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
+from ..errors import UsageError
 from ..images.inputs import Images
+from ..layers import BatchNorm
 from ..resolve import ResolvedLayer
 from .lowering import lower
 from .machine import check_memory, thread_count
@@ -29,6 +31,20 @@ class Engine:
         self.flat = flat
         self.plan = _core.Plan(lower(self.resolved), flat.size)
         self.usage = Usage()
+
+    @property
+    def normalizes(self) -> str | None:
+        """The name of the first layer that normalises over a batch, if there is one."""
+        norms = (one.name for one in self.resolved if isinstance(one.layer, BatchNorm))
+        return next(norms, None)
+
+    def check_batch(self, images: int, remedy: str) -> None:
+        """Refuse, in words, to train on one image what normalises over a batch."""
+        if images == 1 and self.normalizes:
+            raise UsageError(
+                f"{self.normalizes} normalises over the images of a batch, so training "
+                f"needs at least 2 images in each, but a batch has 1; give {remedy}."
+            )
 
     def named(self, flat: Floats) -> Mapping[str, Floats]:
         """Return a vector laid out as the weights are, as named arrays."""
@@ -108,11 +124,14 @@ class Engine:
         dropout_seed: int | None,
         threads: int | None,
     ) -> tuple[float, Floats]:
-        """Return the mean loss and its gradient, laid out as the weights are.
+        """Return the mean loss and its gradient, laid out as the trainable weights are.
 
-        Dropout is active where it has a seed to draw from.
+        Where dropout has a seed to draw from, it is active, and normalisation is by the
+        statistics of the batch.
         """
         team = thread_count(threads)
+        if dropout_seed is not None:
+            self.check_batch(images.count, "more images, or training=False")
         check_memory(
             4 * self.flat.size + self.plan.bytes(images.count, team, True),
             f"the gradient of {images.count:,} images in one batch",

@@ -13,13 +13,16 @@ from typing import Any
 from .. import _core
 from ..layers import (
     AvgPool2D,
+    BatchNorm,
     Conv2D,
     Dense,
     Dropout,
     Flatten,
+    GlobalAvgPool2D,
     LeakyReLU,
     MaxPool2D,
     ReLU,
+    Residual,
     ScaledTanh,
     Sigmoid,
     Tanh,
@@ -28,6 +31,7 @@ from ..resolve import ResolvedLayer, Shape
 from ..training.augmentation import LIMITS, Augmentation
 from ..training.optimizers import SGD, Adam, Optimizer
 from ..window import Window
+from .weights import weight_offsets
 
 _MINUS_INFINITY = float("-inf")
 
@@ -36,7 +40,10 @@ _KINDS: dict[type, str] = {
     Conv2D: "conv",
     MaxPool2D: "max_pool",
     AvgPool2D: "average_pool",
+    GlobalAvgPool2D: "average_pool",
     Dense: "dense",
+    BatchNorm: "batch_norm",
+    Residual: "add",
     ReLU: "relu",
     LeakyReLU: "leaky_relu",
     Tanh: "tanh",
@@ -56,9 +63,11 @@ def lower(resolved: Sequence[ResolvedLayer]) -> list[_core.Step]:
     >>> len(lower(resolve([Conv2D(2, 3, padding=1), ReLU()], (8, 8, 1))))
     3
     """
-    steps = []
-    offset = 0
+    steps: list[_core.Step] = []
+    places = weight_offsets(resolved)
+    last_step = {-1: -1}  # by layer
     for one in resolved:
+        sources = [last_step[index] for index in one.inputs]
         source = one.input_shape
         window = one.window
         if window is not None and any(window.padding):
@@ -67,23 +76,23 @@ def lower(resolved: Sequence[ResolvedLayer]) -> list[_core.Step]:
                 _core.Step(
                     "pad",
                     -1,
+                    (sources[0], -1),
                     _planes(source),
                     _planes(padded),
                     padding=window.padding,
                     value=_MINUS_INFINITY if isinstance(one.layer, MaxPool2D) else 0.0,
                 )
             )
-            source = padded
+            source, sources = padded, [len(steps) - 1]
         settings = _window_settings(window) | _layer_settings(one)
-        offsets = []
-        for weight in one.weights:
-            offsets.append(offset)
-            offset += weight.size
-        settings |= dict(zip(("weight", "bias"), offsets, strict=False))
+        offsets = [places[weight.name][1] for weight in one.weights]
+        settings |= dict(zip(("weight", "bias", "running"), offsets, strict=False))
+        last_step[one.index] = len(steps)
         steps.append(
             _core.Step(
                 _KINDS[type(one.layer)],
                 one.index,
+                (sources[0], sources[1] if sources[1:] else -1),
                 _planes(source),
                 _planes(one.output_shape),
                 **settings,
@@ -151,12 +160,16 @@ def _layer_settings(one: ResolvedLayer) -> dict[str, Any]:
     layer = one.layer
     if isinstance(layer, Conv2D):
         return {"groups": layer.groups}
+    if isinstance(layer, GlobalAvgPool2D):
+        return {"kernel": one.input_shape[:2]}
     if isinstance(layer, LeakyReLU):
         return {"value": layer.negative_slope}
     if isinstance(layer, Tanh):
         return {"value": 1.0, "scale": 1.0}
     if isinstance(layer, ScaledTanh):
         return {"value": 1.7159, "scale": 2 / 3}
+    if isinstance(layer, BatchNorm):
+        return {"value": layer.momentum, "scale": layer.epsilon}
     if isinstance(layer, Dropout):
         return {"value": layer.rate}
     return {}

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..arguments import spell
 from ..errors import ShapeError
-from ..resolve import ResolvedLayer
+from ..resolve import ResolvedLayer, WeightSpec, flat_order
 
 Floats = NDArray[np.float32]
 
@@ -18,16 +18,37 @@ Floats = NDArray[np.float32]
 def named_views(
     resolved: Sequence[ResolvedLayer], flat: Floats, writable: bool = False
 ) -> Mapping[str, Floats]:
-    """Return views of the flat vector by name, in its order; nothing is copied."""
+    """Return views of the flat vector by name, layer by layer; nothing is copied.
+
+    A vector of the trainable weights alone, as gradients are, gives those alone.
+    """
     views = {}
-    start = 0
-    for layer in resolved:
-        for weight in layer.weights:
+    for weight, start in weight_offsets(resolved).values():
+        if start + weight.size <= flat.size:
             view = flat[start : start + weight.size].reshape(weight.shape)
             view.flags.writeable = writable
             views[weight.name] = view
-            start += weight.size
     return MappingProxyType(views)
+
+
+def weight_offsets(
+    resolved: Sequence[ResolvedLayer],
+) -> dict[str, tuple[WeightSpec, int]]:
+    """Return by name, layer by layer, each weight and its place in the flat vector."""
+    places = {}
+    start = 0
+    for weight in flat_order(resolved):
+        places[weight.name] = weight, start
+        start += weight.size
+    return {one.name: places[one.name] for layer in resolved for one in layer.weights}
+
+
+def flattened(
+    resolved: Sequence[ResolvedLayer], arrays: Mapping[str, Floats]
+) -> Floats:
+    """Return named arrays as one flat vector."""
+    parts = [arrays[weight.name].ravel() for weight in flat_order(resolved)]
+    return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
 
 def checked_weights(
@@ -74,5 +95,7 @@ def checked_weights(
                 f"{weight.name} must hold finite float32 numbers, but holds NaN, "
                 "infinity or numbers too large for float32."
             )
+        if weight.name.endswith("running_var") and (array < 0).any():
+            raise ValueError(f"{weight.name} must hold variances, none below 0.")
         arrays[weight.name] = array
     return arrays

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from ..arguments import spell
 from ..engine.randomness import check_seed
-from ..engine.weights import Floats, checked_weights
+from ..engine.weights import Floats, checked_weights, flattened
 from ..errors import ModelFileError
 from ..images.preprocess import Preprocessing
 from ..layers import layer_from_config
@@ -68,16 +66,15 @@ def from_metadata(
         temperature = checked_temperature(metadata.get("temperature", 1.0))
         arrays = checked_weights(resolved, weights)
         seed = check_seed(architecture.get("seed", 0))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise ModelFileError(
             f"{name} is no usable model: {error} Save it anew from the network."
         ) from error
-    flat = [array.ravel() for array in arrays.values()]
     return {
         "layers": layers,
         "input_shape": shape,
         "seed": seed,
-        "flat": np.concatenate(flat) if flat else np.empty(0, np.float32),
+        "flat": flattened(resolved, arrays),
         "classes": classes,
         "preprocessing": preprocessing,
         "temperature": temperature,

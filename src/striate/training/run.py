@@ -68,7 +68,15 @@ class Run:
         self.settings = settings
         self.threads = threads
         self.batch_size = min(settings.batch_size, examples.count)
-        self.steps = math.ceil(examples.count / self.batch_size)
+        engine.check_batch(
+            self.batch_size,
+            "more images" if examples.count == 1 else "a larger batch_size",
+        )
+        # A batch of one image left over is left out where a BatchNorm needs several:
+        # another one every epoch.
+        alone = engine.normalizes is not None and examples.count % self.batch_size == 1
+        self.images = examples.count - alone
+        self.steps = math.ceil(self.images / self.batch_size)
         self.history: History = {}
         optimizer = settings.optimizer
         check_memory(
@@ -83,7 +91,7 @@ class Run:
         self._rule = update_rule(optimizer)
         changes = settings.augmentation
         self._augmentation = augmentation_rule(changes) if changes else None
-        self._state = _core.State(engine.flat.size, optimizer.moments)
+        self._state = _core.State(engine.plan, optimizer.moments)
         self._good = engine.flat.copy()
         self._steps_per_call = 1
 
@@ -111,6 +119,7 @@ class Run:
     def _epoch(self, epoch: int, totals: _Totals) -> Iterator[Progress]:
         """Train the steps of one epoch, yielding after each call of the core."""
         order = epoch_order(self.examples.count, self.settings.seed, epoch)
+        order = order[: self.images]
         weights = self._step_weights(order)
         start = self.engine.flat.copy()
         done = 0
@@ -126,7 +135,7 @@ class Run:
                 raise self._failed(fault, epoch, done + len(losses))
             step_weights = weights[done : done + wanted]
             done += wanted
-            seen = min(done * self.batch_size, self.examples.count)
+            seen = min(done * self.batch_size, self.images)
             # One by one, so that the sums do not depend on how many a call took.
             for loss, weight in zip(losses.tolist(), step_weights, strict=True):
                 totals.loss += loss * float(weight)
@@ -166,10 +175,10 @@ class Run:
 
     def _step_weights(self, order: NDArray[np.int64]) -> NDArray[np.float64]:
         """What each step's mean loss counts for in the epoch's: its images' weights."""
-        starts = np.arange(0, self.examples.count, self.batch_size)
+        starts = np.arange(0, self.images, self.batch_size)
         if self.examples.weights is None:
             sizes = np.full(self.steps, self.batch_size, np.float64)
-            sizes[-1] = self.examples.count - starts[-1]
+            sizes[-1] = self.images - starts[-1]
             return sizes
         weights = self.examples.weights[order].astype(np.float64)
         return np.add.reduceat(weights, starts)
