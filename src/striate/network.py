@@ -67,6 +67,7 @@ class Network(Inspection):
         label_smoothing: float = 0.0,
         clip_norm: float | None = None,
         class_weight: ClassWeight = None,
+        ema_decay: float | None = None,
         preprocessed: bool = False,
     ) -> History:
         """Train on images, N,H,W,C, and their labels, N integers or strings.
@@ -94,6 +95,9 @@ class Network(Inspection):
             clip_norm: longest gradient, longer ones are scaled down to it.
             class_weight: "balanced" lets every class count alike, however many images
                 it has; or a mapping of classes to weights. Multiplies sample_weight.
+            ema_decay: keeps an exponential moving average of the weights, such as
+                0.999 a step; validation, callbacks at the end of an epoch and the
+                network after training have the average.
             preprocessed: the images are floats as `preprocessing` makes them.
 
         Returns the history: lists with one entry an epoch for loss, accuracy (both
@@ -116,6 +120,7 @@ class Network(Inspection):
             label_smoothing=label_smoothing,
             clip_norm=clip_norm,
             class_weight=class_weight,
+            ema_decay=ema_decay,
         )
         return fit(
             self,
