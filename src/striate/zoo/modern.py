@@ -118,7 +118,7 @@ def resnet(
 
     >>> network = resnet((32, 32, 3))
     >>> [one.name for one in network.resolved if one.name.startswith("add")]
-    ['add1', 'add2', 'add3']
+    ['add1', 'add2', 'add3', 'add4']
     """
 
     def stage(channels: int, before: list[Layer]) -> list[Layer]:
