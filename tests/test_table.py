@@ -6,13 +6,9 @@ import json
 from html.parser import HTMLParser
 from typing import Any
 
-import pytest
-
-from striate.errors import ShapeError
-from striate.layers import AvgPool2D, Conv2D, Dense, Flatten, ReLU, ScaledTanh, resolve
-from striate.network import Network
+from striate.layers import Conv2D, Dense, Flatten, resolve
 from striate.table import Summary
-from striate.zoo import NETWORKS, lenet5
+from striate.zoo import lenet5
 
 LENET5_TABLE = """\
 name      layer          output    parameters  multiply-adds  receptive field  jump
@@ -105,31 +101,3 @@ def test_notebooks_show_the_same_cells() -> None:
     lines = str(summary).splitlines()
     written = [line.split() for line in lines[:-1] if not line.startswith("-")]
     assert shown == written
-
-
-# -------------------------------------------------------------------------- the zoo
-
-
-def test_lenet5_in_the_manner_of_1998() -> None:
-    network = NETWORKS["lenet5-1998"](seed=3)
-    assert network.layers[1:3] == (ScaledTanh(), AvgPool2D(2))
-    assert ReLU() not in network.layers
-    assert network.parameters == 61_706
-    assert network.seed == 3
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_networks_of_the_command_line_take_shape_classes_and_seed(name: str) -> None:
-    network = NETWORKS[name](input_shape=(16, 20, 3), classes=7, seed=1)
-    assert isinstance(network, Network)
-    assert network.input_shape == (16, 20, 3)
-    assert network.resolved[-1].output_shape == (7,)
-
-
-def test_lenet5_refuses_other_names_and_too_small_images() -> None:
-    with pytest.raises(ValueError, match="activation must be one of 'relu', 'tanh'"):
-        lenet5(activation="gelu")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="pooling must be one of 'max', 'average', no"):
-        lenet5(pooling=["max"])  # type: ignore[arg-type]
-    with pytest.raises(ShapeError, match=r"MaxPool2D\(2\) at layer 6 \(pool2\) needs"):
-        lenet5(input_shape=(15, 15, 1))

@@ -68,6 +68,7 @@ class Network(Inspection):
         label_smoothing: float = 0.0,
         clip_norm: float | None = None,
         class_weight: ClassWeight = None,
+        ema_decay: float | None = None,
         preprocessed: bool = False,
         augmentation: Augmentation | Level | None = None,
     ) -> History:
@@ -96,6 +97,9 @@ class Network(Inspection):
             clip_norm: longest gradient, longer ones are scaled down to it.
             class_weight: "balanced" lets every class count alike, however many images
                 it has; or a mapping of classes to weights. Multiplies sample_weight.
+            ema_decay: keeps an exponential moving average of the weights, such as
+                0.999 a step; validation, callbacks at the end of an epoch and the
+                network after training have the average.
             preprocessed: the images are floats as `preprocessing` makes them.
             augmentation: how training images are changed, anew in every epoch: an
                 Augmentation, or its level "light", "default" or "strong".
@@ -121,6 +125,7 @@ class Network(Inspection):
             clip_norm=clip_norm,
             class_weight=class_weight,
             augmentation=as_augmentation(augmentation),
+            ema_decay=ema_decay,
         )
         return fit(
             self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from ..engine.lowering import augmentation_rule, update_rule
 from ..engine.machine import check_memory
 from ..engine.randomness import epoch_order
 from ..errors import TrainingError
+from .averaging import Average
 from .callbacks import Callbacks, Progress
 from .evaluation import Examples, evaluate
 from .schedules import learning_rates
@@ -81,7 +83,7 @@ class Run:
         optimizer = settings.optimizer
         check_memory(
             engine.plan.bytes(self.batch_size, threads, True)
-            + 4 * engine.flat.size * (3 + optimizer.moments),
+            + 4 * engine.flat.size * (5 + optimizer.moments),
             f"training with batch_size={self.batch_size} and threads={threads}",
             "give a smaller batch_size or fewer threads",
         )
@@ -93,6 +95,8 @@ class Run:
         self._augmentation = augmentation_rule(changes) if changes else None
         self._state = _core.State(engine.plan, optimizer.moments)
         self._good = engine.flat.copy()
+        decay = settings.ema_decay
+        self._average = None if decay is None else Average(engine.flat, decay)
         self._steps_per_call = 1
 
     def go(self, callbacks: Callbacks, stopped: Callable[[], bool]) -> None:
@@ -102,19 +106,32 @@ class Run:
         are those of the last epoch's start from which a finite loss was computed.
         """
         logs: dict[str, float] = {}
-        for epoch in range(1, self.settings.epochs + 1):
-            totals = _Totals()
-            for progress in self._epoch(epoch, totals):
-                callbacks.on_steps_end(progress)
+        try:
+            for epoch in range(1, self.settings.epochs + 1):
+                totals = _Totals()
+                for progress in self._epoch(epoch, totals):
+                    callbacks.on_steps_end(progress)
+                    if stopped():
+                        break
+                with self._average.shown() if self._average else nullcontext():
+                    logs = self._logs(epoch, totals)
+                    for name, value in logs.items():
+                        self.history.setdefault(name, []).append(value)
+                    callbacks.on_epoch_end(epoch, logs)
                 if stopped():
                     break
-            logs = self._logs(epoch, totals)
-            for name, value in logs.items():
-                self.history.setdefault(name, []).append(value)
-            callbacks.on_epoch_end(epoch, logs)
-            if stopped():
-                break
+        except TrainingError:
+            raise  # with the last good weights in place
+        except BaseException:
+            self._settle()
+            raise
+        self._settle()
         callbacks.on_train_end(logs)
+
+    def _settle(self) -> None:
+        """Leave the network with the averaged weights, where they are averaged."""
+        if self._average is not None:
+            self.engine.flat[:] = self._average.values
 
     def _epoch(self, epoch: int, totals: _Totals) -> Iterator[Progress]:
         """Train the steps of one epoch, yielding after each call of the core."""
@@ -151,7 +168,7 @@ class Run:
     def _train(
         self, epoch: int, order: NDArray[np.int64], first: int, count: int
     ) -> tuple[NDArray[np.float64], NDArray[np.int64], str]:
-        settings, examples = self.settings, self.examples
+        settings, examples, average = self.settings, self.examples, self._average
         start = (epoch - 1) * self.steps + first
         losses, correct, fault = self.engine.plan.train(
             self.engine.flat,
@@ -170,6 +187,8 @@ class Run:
             epoch=epoch,
             augmentation=self._augmentation,
             threads=self.threads,
+            average=average.values if average else None,
+            average_decay=average.decay((epoch - 1) * self.steps) if average else 0.0,
         )
         return losses, correct, f"the {fault}" if fault else ""
 

@@ -69,6 +69,7 @@ class Settings:
     clip_norm: float | None = None
     class_weight: ClassWeight = None
     augmentation: Augmentation | None = None
+    ema_decay: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
@@ -89,6 +90,12 @@ class Settings:
         if clip is not None and not (_is_number(clip) and 0 < clip < math.inf):
             raise ValueError(
                 f"clip_norm must be a finite number above 0 or None but is {clip!r}"
+            )
+
+        decay = self.ema_decay
+        if decay is not None and not (_is_number(decay) and 0 < decay < 1):
+            raise ValueError(
+                f"ema_decay must be a number above 0 and below 1 or None but is {decay!r}"
             )
 
     @classmethod
@@ -123,6 +130,7 @@ class Settings:
             "clip_norm": None if self.clip_norm is None else float(self.clip_norm),
             "class_weight": _plain(self.class_weight),
             "augmentation": self.augmentation and self.augmentation.to_config(),
+            "ema_decay": None if self.ema_decay is None else float(self.ema_decay),
         }
 
 

@@ -1,12 +1,11 @@
-"""Networks from the literature, with their papers' numbers beside them."""
+"""LeNet-5, as the lecture draws it and as near to 1998's as it is."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal, TypeVar
 
-from .arguments import shown
-from .layers import (
+from ..arguments import shown
+from ..layers import (
     AvgPool2D,
     Conv2D,
     Dense,
@@ -18,7 +17,7 @@ from .layers import (
     Sigmoid,
     Tanh,
 )
-from .network import Network
+from ..network import Network
 
 Activation = Literal["relu", "tanh", "scaled_tanh", "sigmoid"]
 Pooling = Literal["max", "average"]
@@ -91,14 +90,6 @@ def lenet5_1998(
     return lenet5(
         "scaled_tanh", "average", input_shape=input_shape, classes=classes, seed=seed
     )
-
-
-NETWORKS: dict[str, Callable[..., Network]] = {
-    "lenet5": lenet5,
-    "lenet5-1998": lenet5_1998,
-}
-"""Networks by the names the command line knows; each takes input_shape, classes and
-seed as keywords."""
 
 
 def _chosen(name: str, value: object, choices: dict[str, Choice]) -> Choice:
