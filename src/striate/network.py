@@ -23,6 +23,7 @@ from .training.settings import Settings
 
 if TYPE_CHECKING:
     from .images.prediction import FilePrediction, PathLike
+    from .images.preprocess import Preprocessing
     from .training.run import History
     from .training.weighting import ClassWeight
 
@@ -68,6 +69,7 @@ class Network(Inspection):
         clip_norm: float | None = None,
         class_weight: ClassWeight = None,
         preprocessed: bool = False,
+        preprocessing: Preprocessing | None = None,
     ) -> History:
         """Train on images, N,H,W,C, and their labels, N integers or strings.
 
@@ -95,6 +97,8 @@ class Network(Inspection):
             class_weight: "balanced" lets every class count alike, however many images
                 it has; or a mapping of classes to weights. Multiplies sample_weight.
             preprocessed: the images are floats as `preprocessing` makes them.
+            preprocessing: how uint8 images become the input, where more is known than
+                they tell, such as how files were fitted (`Preprocessing.measure`).
 
         Returns the history: lists with one entry an epoch for loss, accuracy (both
         measured while training), learning_rate (of the last step), seconds and
@@ -127,6 +131,7 @@ class Network(Inspection):
             callbacks=callbacks,
             threads=threads,
             preprocessed=preprocessed,
+            preprocessing=preprocessing,
         )
 
     def logits(

@@ -14,7 +14,9 @@ Fit = Literal["pad", "crop", "stretch"]
 Polarity = Literal["dark", "bright", "mixed"]
 FITS: tuple[Fit, ...] = ("pad", "crop", "stretch")
 POLARITIES: tuple[Polarity, ...] = ("dark", "bright", "mixed")
+MODES = {1: "L", 3: "RGB"}  # Pillow's, by the number of channels
 MIDDLE = 128
+TOGETHER = 256  # images whose grey values are in memory at once
 # A set has a polarity when so many of its images agree. Of drawn digits all do; of
 # photographs of faces and of traffic signs 39 % and 52 %.
 AGREEMENT = 0.9
@@ -22,23 +24,39 @@ AGREEMENT = 0.9
 
 def border_pixels(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The outermost pixels of (N, H, W, C) images, as (N, pixels, C)."""
-    outermost = np.ones(images.shape[1:3], bool)
-    outermost[1:-1, 1:-1] = False
-    return images[:, outermost]
+    count, _, _, channels = images.shape
+    inner = images[:, 1:-1]
+    top, bottom = images[:, :1], images[:, 1:][:, -1:]
+    left, right = inner[:, :, :1], inner[:, :, 1:][:, :, -1:]
+    sides = (top, bottom, left, right)
+    return np.concatenate([side.reshape(count, -1, channels) for side in sides], 1)
 
 
 def polarity_of_set(images: NDArray[np.uint8]) -> Polarity:
     """The background that nearly all of (N, H, W, C) images have, or "mixed"."""
-    dark, bright = _backgrounds(images, nearness=0.25)
-    if dark.mean() >= AGREEMENT:
+    counts = np.zeros(2)
+    for start in range(0, len(images), TOGETHER):
+        pieces = _backgrounds(images[start : start + TOGETHER], nearness=0.25)
+        counts += [piece.sum() for piece in pieces]
+    dark, bright = counts / len(images)
+    if dark >= AGREEMENT:
         return "dark"
-    return "bright" if bright.mean() >= AGREEMENT else "mixed"
+    return "bright" if bright >= AGREEMENT else "mixed"
 
 
 def polarity_of_image(image: NDArray[np.uint8]) -> Polarity:
     """The background of one (H, W, C) image; "mixed" when that can't be told."""
     dark, bright = _backgrounds(image[np.newaxis], nearness=1.0)
     return "dark" if dark[0] else "bright" if bright[0] else "mixed"
+
+
+def keeps_polarity(images: NDArray[np.uint8], polarity: Polarity) -> bool:
+    """Whether no image of a set has, taken alone, the opposite of "dark" or "bright"."""
+    for start in range(0, len(images), TOGETHER):
+        dark, bright = _backgrounds(images[start : start + TOGETHER], nearness=1.0)
+        if (bright if polarity == "dark" else dark).any():
+            return False
+    return True
 
 
 def _backgrounds(
@@ -106,6 +124,19 @@ def fit_image(image: Image, size: tuple[int, int], fit: Fit) -> Image:
     place = ((width - inner[0]) // 2, (height - inner[1]) // 2)
     canvas.paste(image.resize(inner, method), place)
     return canvas
+
+
+def fitted_pixels(
+    image: Image, size: tuple[int, int], channels: int, fit: Fit
+) -> NDArray[np.uint8]:
+    """An L or RGB image of any size as uint8 pixels (height, width, channels).
+
+    Files are fitted by this alone, those that are trained on and those that a network
+    answers, so that they come out the same. `channels` is 1 or 3.
+    """
+    if image.mode != MODES[channels]:
+        image = image.convert(MODES[channels])
+    return np.array(fit_image(image, size, fit)).reshape(*size, channels)
 
 
 def _border_colour(image: Image) -> Any:
