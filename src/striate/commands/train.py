@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..data import Dataset, data_hash, load_data
-from ..data.split import split_off
+from ..data.splits import split_off
 from ..engine.machine import thread_count
 from ..network import Network
 from ..saving.files import check_destination

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -16,7 +17,7 @@ FITS: tuple[Fit, ...] = ("pad", "crop", "stretch")
 POLARITIES: tuple[Polarity, ...] = ("dark", "bright", "mixed")
 MODES = {1: "L", 3: "RGB"}  # Pillow's, by the number of channels
 MIDDLE = 128
-TOGETHER = 256  # images whose grey values are in memory at once
+TOGETHER = 1 << 20  # pixels of a set that are in memory at once
 # A set has a polarity when so many of its images agree. Of drawn digits all do; of
 # photographs of faces and of traffic signs 39 % and 52 %.
 AGREEMENT = 0.9
@@ -32,12 +33,18 @@ def border_pixels(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.concatenate([side.reshape(count, -1, channels) for side in sides], 1)
 
 
+def pieces(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+    """The (N, H, W, C) images some at a time, so that copies of these stay small."""
+    step = max(1, TOGETHER // (images.shape[1] * images.shape[2]))
+    for start in range(0, len(images), step):
+        yield images[start : start + step]
+
+
 def polarity_of_set(images: NDArray[np.uint8]) -> Polarity:
     """The background that nearly all of (N, H, W, C) images have, or "mixed"."""
     counts = np.zeros(2)
-    for start in range(0, len(images), TOGETHER):
-        pieces = _backgrounds(images[start : start + TOGETHER], nearness=0.25)
-        counts += [piece.sum() for piece in pieces]
+    for piece in pieces(images):
+        counts += [found.sum() for found in _backgrounds(piece, nearness=0.25)]
     dark, bright = counts / len(images)
     if dark >= AGREEMENT:
         return "dark"
@@ -52,8 +59,8 @@ def polarity_of_image(image: NDArray[np.uint8]) -> Polarity:
 
 def keeps_polarity(images: NDArray[np.uint8], polarity: Polarity) -> bool:
     """Whether no image of a set has, taken alone, the opposite of "dark" or "bright"."""
-    for start in range(0, len(images), TOGETHER):
-        dark, bright = _backgrounds(images[start : start + TOGETHER], nearness=1.0)
+    for piece in pieces(images):
+        dark, bright = _backgrounds(piece, nearness=1.0)
         if (bright if polarity == "dark" else dark).any():
             return False
     return True

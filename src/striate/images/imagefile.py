@@ -196,12 +196,16 @@ def _normalised(image: Image, name: str) -> Image:
     _check_size(image, name)
     # PNG and PPM know no more than 16 bits; Pillow may hand these out as 32
     sixteen = image.mode.startswith("I;16") or image.format in {"PNG", "PPM"}
-    image = ImageOps.exif_transpose(image)
+    image.load()  # which may find the turning behind the pixels
+    if image.getexif().get(ORIENTATION, 1) != 1:
+        image = ImageOps.exif_transpose(image)
     if image.mode[:1] in {"I", "F"}:
         return _eight_bits(np.asarray(image), sixteen, name)
     if image.mode in WITH_ALPHA or "transparency" in image.info:
-        return image.convert("RGBA")
-    return image.convert("L" if image.mode in {"1", "L"} else "RGB")
+        mode = "RGBA"
+    else:
+        mode = "L" if image.mode in {"1", "L"} else "RGB"
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _check_size(image: Image, name: str) -> None:
