@@ -87,16 +87,11 @@ def listed(
 
     Unless their `order` is given, classes are sorted as Python sorts text, as torchvision
     and Keras do: capitals first, and "s10" before "s2". Raises DataError where there is
-    nothing to tell apart.
+    no image.
     """
     found = tuple(order) or tuple(sorted(set(classes)))
     if not found:
         raise DataError(f"{name} has no images; give a folder with a folder per class")
-    if len(found) == 1:
-        raise DataError(
-            f"{name} has only one class, {found[0]!r}, but a network tells at least two "
-            "apart; give the images of each class a folder or a label of their own"
-        )
     places = {one: place for place, one in enumerate(found)}
     labels = np.array([places[one] for one in classes], np.int64)
     return Listing(

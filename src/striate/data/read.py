@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,6 +161,12 @@ def _published(data: str | os.PathLike[str], reading: Reading, quiet: bool) -> D
 
 def _read(listing: Listing, reading: Reading, quiet: bool) -> Data:
     """The short path: look, split, decode, check, and say what was done."""
+    if len(listing.classes) == 1:
+        raise DataError(
+            f"{listing.name} has only one class, {listing.classes[0]!r}, but a network "
+            "tells at least two apart; give the images of each a folder or label of "
+            "their own"
+        )
     rule = _rule(listing, reading)
     if reading.group is not None:
         listing = with_groups(listing, reading.group)
@@ -218,9 +224,8 @@ def _read(listing: Listing, reading: Reading, quiet: bool) -> Data:
         rule, reading.group, hashes, keys if listing.groups else keys[:0], codes
     )
     training, validation, test = _parts(listing, codes, decoded.pixels)
-    assert training is not None
     return Data(
-        training,
+        cast(Dataset, training),
         validation,
         test,
         survey=survey,
