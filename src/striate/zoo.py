@@ -103,7 +103,7 @@ def input_shape_for(images: tuple[int, int, int]) -> tuple[int, int, int]:
     ((32, 32, 1), (48, 40, 3))
     """
     height, width, channels = images
-    if 28 <= min(height, width) and max(height, width) <= 32:
+    if min(height, width) >= 28 and max(height, width) <= 32:
         return 32, 32, channels
     return images
 

@@ -111,7 +111,7 @@ def data_options(
 
     @functools.wraps(verb)
     def with_reading(
-        console: Console, *arguments: Parameters.args, **options: Parameters.kwargs
+        console: Console, /, *arguments: Parameters.args, **options: Parameters.kwargs
     ) -> int:
         names = [field.name for field in fields(Reading) if field.name != "seed"]
         chosen: dict[str, Any] = {name: options.pop(name) for name in names}

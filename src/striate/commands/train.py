@@ -10,6 +10,7 @@ import click
 
 from ..data import Data, Reading, data_hash, read_data
 from ..engine.machine import thread_count
+from ..errors import UsageError
 from ..network import Network
 from ..saving.files import check_destination
 from ..saving.modelfile import unwritable
@@ -116,7 +117,11 @@ def train(
     context = click.get_current_context()
     if folder or is_repeated(context):
         record = (
-            {"network": name, "data": _describe(data, loaded), "reading": asdict(reading)}
+            {
+                "network": name,
+                "data": _describe(data, loaded),
+                "reading": asdict(reading),
+            }
             | {"settings": settings.to_config(), "seed": settings.seed}
             | {"threads": threads, "isa": instruction_set(), "model": str(path)}
             | {"versions": versions()}

@@ -38,7 +38,7 @@ class Sizes:
     def __str__(self) -> str:
         """Say it in words."""
         if self.common:
-            return f"all {spell(self.median)}"
+            return spell(self.median)
         smallest, median, largest = map(
             spell, (self.smallest, self.median, self.largest)
         )

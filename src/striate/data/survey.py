@@ -159,14 +159,14 @@ def fitting_choices(sizes: Sizes, fitting: Fitting, reading: Reading) -> list[st
         sized = f"size {size}, as all images have"
     else:
         why = "as --size says" if reading.size else "--size changes it"
-        sized = f"size {size} ({why}) from {sizes}; {FITTED[fitting.fit]}"
+        sized = f"size {size} ({why}), made from {sizes}; {FITTED[fitting.fit]}"
     looks = "grey" if fitting.channels == 1 else "RGB"
     if reading.color != "auto":
         colored = f"{looks}, as --color says"
     elif fitting.channels == 1:
         colored = "grey, as all pixels looked at are (--color rgb gives three channels)"
     else:
-        colored = "RGB, for there are colours (--color grey gives one channel)"
+        colored = "RGB, as there are colours (--color grey gives one channel)"
     return [sized, colored]
 
 
@@ -177,7 +177,7 @@ def split_choices(listing: Listing, rule: SplitRule, group: str | None) -> list[
     if listing.groups:
         count = counted(len(set(listing.groups)), "group")
         by = f"by {count} ({group or 'as listed'}) and seed {rule.seed}"
-    average = "about, class by class; files added later move no others"
+    average = "on average; files added later move no others"
     if rule.train_per_class is not None:
         said.append(
             f"{rule.train_per_class} images of every class train, drawn by seed "
