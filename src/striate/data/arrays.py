@@ -44,13 +44,13 @@ def list_npz(file: Path, name: str) -> Listing:
     import zlib
 
     try:
-        loaded = np.load(file, allow_pickle=False)
-        if not isinstance(loaded, np.lib.npyio.NpzFile):
-            raise DataError(f"{file} holds one array only; write it with numpy.savez")
-        with loaded as archive:
-            wanted = [f"{axis}_{key}" for key in KEYS for axis in "xy"]
-            arrays = {key: archive[key] for key in wanted if key in archive.files}
+        with file.open("rb") as opened:
+            archive = np.load(opened, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise DataError(f"{file} holds one array only; use numpy.savez")
             found = list(archive.files)
+            wanted = [f"{axis}_{key}" for key in KEYS for axis in "xy"]
+            arrays = {key: archive[key] for key in wanted if key in found}
     except DataError:
         raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
