@@ -183,13 +183,14 @@ def _write(folder: Path, index: Index) -> None:
         "ground": index.ground,
         "flat": index.flat,
     }
-    np.savez(folder / "index.npz", hashes=index.hashes, sizes=index.sizes)
+    np.save(folder / "hashes.npy", index.hashes)
+    np.save(folder / "sizes.npy", index.sizes)
     (folder / "facts.json").write_text(json.dumps(facts))
 
 
 def _read(folder: Path) -> Index:
-    with np.load(folder / "index.npz", allow_pickle=False) as arrays:
-        hashes, sizes = arrays["hashes"], arrays["sizes"]
+    hashes = np.load(folder / "hashes.npy", allow_pickle=False)
+    sizes = np.load(folder / "sizes.npy", allow_pickle=False)
     facts = json.loads((folder / "facts.json").read_text())
     faults = {int(place): str(why) for place, why in facts["faults"]}
     return Index(hashes, sizes, faults, facts["color"], facts["ground"], facts["flat"])

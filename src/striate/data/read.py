@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ from .load import is_published, load_published
 from .parts import Data
 from .reading import SHARE, Reading
 from .sizes import Sizes, default_size
-from .splits import Split, SplitRule, assign, split_off
+from .splits import Hashes, Split, SplitRule, assign, split_off
 from .survey import (
     Survey,
     duplicate_notes,
@@ -159,85 +160,99 @@ def _published(data: str | os.PathLike[str], reading: Reading, quiet: bool) -> D
     return Data(training, validation, test, survey_of_arrays(training.images))
 
 
+@dataclass(frozen=True, eq=False)
+class _Images:
+    """Listed images with what decides where they go: hashes, keys and parts."""
+
+    listing: Listing
+    hashes: Hashes
+    keys: Hashes
+    codes: NDArray[np.int64]
+
+    def take(self, places: NDArray[np.int64]) -> _Images:
+        return _Images(
+            self.listing.take(places),
+            self.hashes[places],
+            self.keys[places],
+            self.codes[places],
+        )
+
+
 def _read(listing: Listing, reading: Reading, quiet: bool) -> Data:
-    """The short path: look, split, decode, check, and say what was done."""
+    """The path of images: look, split, decode, check, and say what was done."""
+    rule = _rule(listing, reading)
+    if reading.group is not None:
+        listing = with_groups(listing, reading.group)
+    index = read_index(listing, keep=reading.cache, quiet=quiet)
+    hashes = index.hashes
+    keys = group_keys(listing.groups, hashes) if listing.groups else hashes
+    images = _Images(listing, hashes, keys, np.zeros(len(listing), np.int64))
+    images = images.take(np.flatnonzero(index.sizes[:, 0]))
+    _check(listing, images.listing, list(index.faults.values()), reading.strict)
+    images = replace(images, codes=assign(images.listing, images.keys, rule))
+    # One part behind the other: then each is a slice of the file, never a copy.
+    images = images.take(np.argsort(images.codes, kind="stable"))
+    sizes = Sizes.of(index.sizes[index.sizes[:, 0] > 0])
+    fitting = _fitting(listing, sizes, index, reading)
+    decoded = decode(
+        images.listing.sources,
+        images.hashes,
+        fitting,
+        keep=reading.cache,
+        quiet=quiet,
+    )
+    images = images.take(np.delete(np.arange(len(images.codes)), [*decoded.faults]))
+    unreadable = (*index.faults.values(), *decoded.faults.values())
+    _check(listing, images.listing, unreadable, reading.strict)
+    training, validation, test = _parts(images, decoded.pixels)
+    if training is None:
+        raise DataError(
+            f"{listing.name} has no image left to train on: {'; '.join(unreadable[:3])}"
+        )
+    kept = images.keys if listing.groups else images.keys[:0]
+    duplicates = find_duplicates(
+        images.listing.names,
+        images.hashes,
+        images.listing.labels,
+        images.codes,
+        decoded.near,
+    )
+    return Data(
+        training,
+        validation,
+        test,
+        survey=Survey(
+            sizes=sizes,
+            color=index.color,
+            kind=kind_of(index.flat),
+            choices=(
+                *fitting_choices(sizes, fitting, reading),
+                *split_choices(listing, rule, reading.group),
+            ),
+            notes=(
+                *listing.notes,
+                *unreadable_note(unreadable, len(listing)),
+                *part_notes(images.listing, images.codes),
+                *duplicate_notes(duplicates),
+            ),
+            unreadable=unreadable,
+            duplicates=duplicates,
+        ),
+        fit=fitting.fit,
+        ground=fitting.ground,
+        split=Split.of(rule, reading.group, images.hashes, kept, images.codes),
+        names=tuple(images.listing.names),
+    )
+
+
+def _rule(listing: Listing, reading: Reading) -> SplitRule:
+    """How to split what is not split. Raises errors where that cannot be."""
     if len(listing.classes) == 1:
         raise DataError(
             f"{listing.name} has only one class, {listing.classes[0]!r}, but a network "
             "tells at least two apart; give the images of each a folder or label of "
             "their own"
         )
-    rule = _rule(listing, reading)
-    if reading.group is not None:
-        listing = with_groups(listing, reading.group)
-    index = read_index(listing, keep=reading.cache, quiet=quiet)
-    faults = dict(index.faults)
-    total, notes = len(listing), listing.notes
-    readable = np.flatnonzero(index.sizes[:, 0])
-    _check_faults(listing, faults, reading.strict)
-    hashes, whole = index.hashes, listing
-    keys = group_keys(listing.groups, hashes) if listing.groups else hashes
-    codes = np.full(total, -1)
-    codes[readable] = assign(listing.take(readable), keys[readable], rule)
-    # One part behind the other: then each is a slice of the file, never a copy.
-    order = readable[np.argsort(codes[readable], kind="stable")]
-    sizes = Sizes.of(index.sizes[order])
-    fitting = _fitting(listing, sizes, index, reading)
-    decoded = decode(
-        [listing.sources[place] for place in order.tolist()],
-        hashes[order],
-        fitting,
-        keep=reading.cache,
-        quiet=quiet,
-    )
-    faults |= {int(order[row]): why for row, why in decoded.faults.items()}
-    _check_faults(whole, faults, reading.strict)
-    order = np.delete(order, list(decoded.faults))
-    listing, hashes, keys, codes = (
-        whole.take(order),
-        hashes[order],
-        keys[order],
-        codes[order],
-    )
-    unreadable = tuple(why for _, why in sorted(faults.items()))
-    duplicates = find_duplicates(
-        listing.names, hashes, listing.labels, codes, decoded.near
-    )
-    survey = Survey(
-        sizes=sizes,
-        color=index.color,
-        kind=kind_of(index.flat),
-        choices=(
-            *fitting_choices(sizes, fitting, reading),
-            *split_choices(listing, rule, reading.group),
-        ),
-        notes=(
-            *notes,
-            *unreadable_note(unreadable, total),
-            *part_notes(listing, codes),
-            *duplicate_notes(duplicates),
-        ),
-        unreadable=unreadable,
-        duplicates=duplicates,
-    )
-    split = Split.of(
-        rule, reading.group, hashes, keys if listing.groups else keys[:0], codes
-    )
-    training, validation, test = _parts(listing, codes, decoded.pixels)
-    return Data(
-        cast(Dataset, training),
-        validation,
-        test,
-        survey=survey,
-        fit=fitting.fit,
-        ground=fitting.ground,
-        split=split,
-        names=tuple(listing.names),
-    )
-
-
-def _rule(listing: Listing, reading: Reading) -> SplitRule:
-    """How to split what is not split; UsageError where settings contradict the data."""
     for part, settings in (
         ("validation", ("validation",)),
         ("test", ("test_share", "train_per_class")),
@@ -273,28 +288,27 @@ def _fitting(listing: Listing, sizes: Sizes, index: Index, reading: Reading) -> 
     )
 
 
-def _check_faults(listing: Listing, faults: Mapping[int, str], strict: bool) -> None:
-    """Raise DataError where nothing, or with `strict` anything, cannot be read."""
-    if faults and (strict or len(faults) == len(listing)):
-        first = faults[min(faults)]
-        left = len(faults) - 1
-        more = f", and {counted(left, 'more image')}" if left else ""
-        remedy = "mend or remove them" if left else "mend or remove it"
-        raise DataError(f"{first}{more}; {remedy}")
-
-
-def _parts(
-    listing: Listing, codes: NDArray[np.int64], pixels: NDArray[np.uint8]
-) -> Iterator[Dataset | None]:
-    """The parts, each a slice of the pixels; DataError where a given one is lost."""
-    bounds = np.searchsorted(codes, range(len(PARTS) + 1)).tolist()
-    for part, (first, end) in zip(PARTS, pairwise(bounds), strict=True):
-        if first < end:
-            labels = listing.labels[first:end]
-            yield Dataset(pixels[first:end], labels, listing.classes, listing.name)
-        elif part == "training" or part in listing.parts:
+def _check(whole: Listing, left: Listing, faults: Sequence[str], strict: bool) -> None:
+    """Raise DataError where what can be read is not enough, or with `strict` not all."""
+    if faults and (strict or not len(left)):
+        more = f", and {counted(len(faults) - 1, 'more image')}"
+        raise DataError(
+            f"{faults[0]}{more if len(faults) > 1 else ''}; mend or remove "
+            f"{'them' if len(faults) > 1 else 'it'}"
+        )
+    for part in dict.fromkeys(whole.parts):
+        if part not in left.parts:
             raise DataError(
-                f"{listing.name} has no image in its {part} part that can be read"
+                f"{whole.name} has no image in its {part} part that can be read: "
+                f"{faults[0]}"
             )
-        else:
-            yield None
+
+
+def _parts(images: _Images, pixels: NDArray[np.uint8]) -> Iterator[Dataset | None]:
+    """The parts, each a slice of the pixels; None for one without images."""
+    listing = images.listing
+    bounds = np.searchsorted(images.codes, range(len(PARTS) + 1)).tolist()
+    for first, end in pairwise(bounds):
+        labels = listing.labels[first:end]
+        part = Dataset(pixels[first:end], labels, listing.classes, listing.name)
+        yield part if len(part) else None

@@ -206,6 +206,8 @@ class Split:
                 config["seed"],
             )
             group = config["group"]
+            if not isinstance(group, str | None):
+                raise TypeError("no pattern")
             hashes = [
                 np.frombuffer(base64.b64decode(config[name], validate=True), "<u8")
                 for name in ("training", "validation", "groups")
