@@ -264,7 +264,7 @@ def no_decoding(monkeypatch):
     """From the moment it is called on, decoding is an error."""
 
     def forbid():
-        def refuse(*_):
+        def refuse(*_, **__):
             raise AssertionError("decoded again")
 
         monkeypatch.setattr(decode, "open_source", refuse)

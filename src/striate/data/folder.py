@@ -37,22 +37,23 @@ class _Found:
 
     def add_classes(self, folder: Path, part: Part | None) -> None:
         """Take every folder in `folder` as a class, with all images below it."""
+        prefix = len(os.path.join(self.root, ""))
         for entry in _visible(folder):
             if not entry.is_dir():
                 if self._is_image(entry.name):
                     self.loose.append(entry.name)
                 continue
             before = len(self.files)
-            for path in _files_below(Path(entry.path), ()):
+            for path in _files_below(entry.path, ()):
                 if self._is_image(path):
                     self.files.append(path)
-                    self.names.append(Path(path).relative_to(self.root).as_posix())
+                    self.names.append(path[prefix:].replace(os.sep, "/"))
             count = len(self.files) - before
             self.classes += [_readable(entry.name)] * count
             if part is not None:
                 self.parts += [part] * count
             if not count:
-                self.empty.append(_below(self.root, Path(entry.path)))
+                self.empty.append(_readable(entry.path[prefix:]))
 
     def _is_image(self, name: str) -> bool:
         suffix = os.path.splitext(name)[1].lower()
@@ -158,7 +159,7 @@ def _refuse_empty_part(folder: Path, found: _Found) -> None:
     )
 
 
-def _files_below(folder: Path, above: tuple[str, ...]) -> Iterator[str]:
+def _files_below(folder: str, above: tuple[str, ...]) -> Iterator[str]:
     """The visible files in a folder and below, sorted; links that lead back are not
     followed."""
     here = os.path.realpath(folder)
@@ -166,12 +167,12 @@ def _files_below(folder: Path, above: tuple[str, ...]) -> Iterator[str]:
         return
     for entry in _visible(folder):
         if entry.is_dir():
-            yield from _files_below(Path(entry.path), (*above, here))
+            yield from _files_below(entry.path, (*above, here))
         else:
             yield entry.path
 
 
-def _visible(folder: Path) -> list[os.DirEntry[str]]:
+def _visible(folder: str | Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
             shown = [entry for entry in entries if not entry.name.startswith(".")]
@@ -181,10 +182,6 @@ def _visible(folder: Path) -> list[os.DirEntry[str]]:
             "or take it out"
         ) from error
     return sorted(shown, key=lambda entry: entry.name)
-
-
-def _below(root: Path, path: Path) -> str:
-    return _readable(path.relative_to(root).as_posix())
 
 
 def _readable(name: str) -> str:

@@ -73,12 +73,12 @@ def read_index(listing: Listing, *, keep: bool, quiet: bool) -> Index:
     return cached(key, build, _read)
 
 
-def open_source(source: Source) -> Image:
+def open_source(source: Source, draft: int | None = None) -> Image:
     """An image of mode L, RGB or RGBA. Raises DataError where it cannot be read."""
     from PIL import Image
 
     if isinstance(source, str):
-        return read_image(source)
+        return read_image(source, draft)
     return Image.fromarray(source[..., 0] if source.shape[2] == 1 else source)
 
 
@@ -152,7 +152,7 @@ def _sampled(
     color, inks, flats = False, [], []
     for place in sample.tolist():
         try:
-            image = open_source(sources[place])
+            image = open_source(sources[place], draft=LOOK)
         except DataError:
             continue  # decoding will say so
         image.thumbnail((LOOK, LOOK))

@@ -49,9 +49,12 @@ def read_data(
     """Read, fit and split a data set of any layout.
 
     Arguments:
-        data: the name of a data set or the path of a folder or file (README lists the
-            layouts). Together with `labels`: a list of image files, an array N,H,W,C
-            of uint8 pixels, or a list of arrays H,W,C of any sizes.
+        data: the name of a data set, or the path of one of these: a folder with a
+            folder of images for each class; one with these in folders train, val and
+            test; a CSV table with the columns path,label and perhaps split and group;
+            an .npz file or a folder of .npy files with x_train, y_train, x_test and
+            y_test; four IDX files. Together with `labels`: a list of image files, an
+            array N,H,W,C of uint8 pixels, or a list of arrays H,W,C of any sizes.
         labels: N integers or strings.
         reading: how to read, fit and split.
         groups: with `labels`, N names; images with the same one stay in one part.

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 from ..engine.machine import thread_count
+from ..images.imagefile import silence
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -29,7 +30,7 @@ def in_threads(
         for start in range(0, count, TOGETHER)
     ]
     pool = ThreadPoolExecutor(thread_count(None))
-    with _bar(count, words, quiet) as bar:
+    with silence, _bar(count, words, quiet) as bar:
         try:
             for part, result in zip(ranges, pool.map(work, ranges), strict=True):
                 yield result

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -53,7 +53,7 @@ class _Silence:
                 self._filters.__exit__(None, None, None)
 
 
-_silence = _Silence()
+silence = _Silence()
 
 
 def source_name(source: object) -> str:
@@ -67,7 +67,10 @@ def source_name(source: object) -> str:
     return "the image"
 
 
-def read_image(source: str | os.PathLike[str] | bytes | BinaryIO | Image) -> Image:
+def read_image(
+    source: str | os.PathLike[str] | bytes | BinaryIO | Image,
+    draft: int | None = None,
+) -> Image:
     """The image of a file as Pillow's mode L, RGB or RGBA, turned as EXIF says.
 
     The first frame of an animation; 16-bit values scaled by 255 / 65535; other values
@@ -76,6 +79,8 @@ def read_image(source: str | os.PathLike[str] | bytes | BinaryIO | Image) -> Ima
 
     Arguments:
         source: a path, the content of a file, an open binary file or a Pillow image.
+        draft: the pixels a side that are enough, where a quick look is wanted; a JPEG
+            file is then decoded at a fraction of its size.
 
     Raises DataError, naming the file and the reason, for what is no readable image,
     and before memory is taken for one of more than 178,956,970 pixels.
@@ -90,10 +95,12 @@ def read_image(source: str | os.PathLike[str] | bytes | BinaryIO | Image) -> Ima
             "an image is given as a path, bytes, an open binary file or a Pillow "
             f"image, not as {type(source).__name__}"
         )
-    with _silence, _in_words(name):
+    with silence, _in_words(name):
         if isinstance(source, Image):
             return _normalised(source, name)
         with _opened(source, name) as image:
+            if draft:
+                image.draft(None, (draft, draft))
             return _normalised(image, name)
 
 
@@ -113,7 +120,7 @@ def read_header(file: BinaryIO, name: str) -> Header:
 
     Raises DataError as `read_image` does, but for damage in the pixels.
     """
-    with _silence, _in_words(name), _identified(file, name) as image:
+    with silence, _in_words(name), _identified(file, name) as image:
         _check_size(image, name)
         width, height = image.size
         # Asking a PNG for EXIF that it has not shown yet would read all of it.
@@ -167,13 +174,13 @@ def opened_file(
 ) -> Iterator[BinaryIO]:
     """A seekable file with at least one byte."""
     if isinstance(source, str | os.PathLike):
-        path = Path(source)
-        if path.is_dir():
-            raise DataError(f"{name} is a folder; give the image files in it")
         try:
-            if path.exists() and not path.is_file():
+            mode = os.stat(source).st_mode
+            if stat.S_ISDIR(mode):
+                raise DataError(f"{name} is a folder; give the image files in it")
+            if not stat.S_ISREG(mode):  # opening a pipe might wait for ever
                 raise DataError(f"{name} is not a regular file")
-            file: BinaryIO = path.open("rb")
+            file: BinaryIO = open(source, "rb")  # noqa: SIM115 - closed below
         except OSError as error:
             raise DataError(
                 f"{name} cannot be read: {error.strerror or error}"
