@@ -397,7 +397,7 @@ def test_runs_share_the_cache(tmp_path, cache_home):
 # --- memory
 
 LIMITED = """
-import resource, sys
+import resource, sys, threading
 import numpy as np
 import striate as st
 from striate.data import Reading, read_data
@@ -415,6 +415,7 @@ def go(data, labels=None):
     network.score(found.test.images, found.test.labels, threads=1)
     return sum(part.images.nbytes for part in found.parts().values())
 
+threading.stack_size(256 << 10)  # eight megabytes each would say nothing about images
 few = np.random.default_rng(0).integers(0, 256, (60, 100, 100, 3), np.uint8)
 go(few, np.arange(60) % 2)  # everything is imported and every thread has run
 with open("/proc/self/status") as status:
@@ -436,7 +437,7 @@ def test_a_set_ten_times_the_memory(tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"STRIATE_THREADS": "2"},
+        env=os.environ | {"STRIATE_THREADS": "2", "MALLOC_ARENA_MAX": "1"},
     )
     assert done.returncode == 0, done.stderr
 

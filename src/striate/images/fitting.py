@@ -18,7 +18,7 @@ POLARITIES: tuple[Polarity, ...] = ("dark", "bright", "mixed")
 MODES = {1: "L", 3: "RGB"}  # Pillow's, by the number of channels
 MIDDLE = 128
 GAP = 3.0  # times the size to which large images are first averaged, which is quicker
-TOGETHER = 1 << 20  # pixels of a set that are in memory at once
+TOGETHER = 1 << 18  # pixels of a set that are in memory at once
 # A set has a polarity when so many of its images agree. Of drawn digits all do; of
 # photographs of faces and of traffic signs 39 % and 52 %.
 AGREEMENT = 0.9

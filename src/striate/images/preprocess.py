@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MAX_SIDE = 1 << 16
 LARGEST = 1e12  # of mean and 1 / std, so that the pixel table stays finite
 SAMPLE = 1000  # images whose borders are looked at
-CHUNK = 1 << 20  # pixels that are counted at once, 8 bytes each
+CHUNK = 1 << 18  # pixels that are counted at once, 8 bytes each
 
 
 @dataclass(frozen=True)
