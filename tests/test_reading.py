@@ -9,13 +9,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies
 from PIL import Image
 
+import striate as st
 from striate.data import Reading, cache, decode, index, read_data
 from striate.data.sizes import Sizes, default_size
-from striate.errors import DataError
+from striate.errors import DataError, ShapeError, UsageError
 
 
 @pytest.fixture(autouse=True)
@@ -162,9 +162,10 @@ def every_kind(tmp_path_factory):
 
 @settings(max_examples=12, deadline=None)
 @given(
-    fit=st.sampled_from(["pad", "crop", "stretch"]),
-    color=st.sampled_from(["auto", "grey", "rgb"]),
-    size=st.none() | st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    fit=strategies.sampled_from(["pad", "crop", "stretch"]),
+    color=strategies.sampled_from(["auto", "grey", "rgb"]),
+    size=strategies.none()
+    | strategies.tuples(strategies.integers(1, 40), strategies.integers(1, 40)),
 )
 def test_a_model_reads_files_as_they_were_trained_on(every_kind, fit, color, size):
     data = read(every_kind, fit=fit, color=color, size=size, cache=False)
@@ -468,3 +469,29 @@ def test_files_are_given_in_memory_too(tmp_path):
     Image.fromarray(noise(1, 8, 8)).save(content, "PNG")
     with pytest.raises(DataError, match="images"):
         read([content.getvalue()] * 4, [0, 1, 0, 1])
+
+
+# --- fit is told
+
+
+def test_fit_takes_what_the_files_told():
+    images, labels = noise(0, 20, 8, 8, 1), np.arange(20) % 2
+    network = st.Network([st.Flatten(), st.Dense(2)], (8, 8, 1))
+    known = st.Preprocessing.measure(images, (8, 8, 1), fit="crop", ground=255)
+    network.fit(images, labels, epochs=1, preprocessing=known)
+    assert network.preprocessing == known
+    network.fit(images, labels, epochs=1, preprocessing=known)
+    with pytest.raises(UsageError, match="cannot change once a network is trained"):
+        network.fit(images, labels, preprocessing=replace(known, fit="pad"))
+    other = st.Network([st.Flatten(), st.Dense(2)], (9, 9, 1))
+    with pytest.raises(
+        ShapeError, match="for an input of 8x8x1 but the network's is 9x9"
+    ):
+        other.fit(images, labels, preprocessing=known)
+
+
+def test_settings_of_model_files_from_before_have_no_ground():
+    known = st.Preprocessing.measure(noise(0, 20, 8, 8, 1), (8, 8, 1))
+    config = known.to_config()
+    del config["ground"]
+    assert st.Preprocessing.from_config(config) == known
