@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 VERSION = 1  # of the index as it is kept
 SAMPLE = 128  # images whose pixels are looked at
-LOOK = 256  # the longest side, in pixels, at which they are
+LOOK = 128  # the longest side, in pixels, at which they are
 NEARLY = 12  # levels between the channels of a pixel that still looks grey
 VANISHING = 192  # a drawing of such a mean level would vanish on white
 PIECE = 1 << 20  # bytes of a file in memory at once
