@@ -250,7 +250,7 @@ def test_a_loss_that_is_not_finite_ends_with_1_and_good_weights(tmp_path: Path) 
         (["train", "digits", "--learning-rate", "inf"], "inf is not above 0"),
         (["train", "digits", "--learning-rate", "fast"], "'fast' is not a number"),
         (["train", "digits", "--momentum", "1"], "1 is not at least 0 and below 1"),
-        (["train", "digits", "--validation", "1"], "1 is not above 0 and below 1"),
+        (["train", "digits", "--validation", "1"], "1 is not at least 0 and below 1"),
         (
             ["train", "digits", "--fail-under", "98"],
             "98 is not at least 0 and at most 1",
@@ -292,7 +292,7 @@ def test_wrong_usage_ends_with_2(arguments: list[str], message: str) -> None:
     ("arguments", "message"),
     [
         (["train", "nowhere"], "there is no data set or folder 'nowhere'"),
-        (["train", "."], "lacks train-images-idx3-ubyte"),
+        (["train", "."], ". has no class folders with images"),
         (
             ["train", "digits", "-o", "no/m"],
             "cannot be saved as no/m: there is no folder",

@@ -36,7 +36,7 @@ from .training.stopping import BestWeights, EarlyStopping
 from .zoo import lenet5
 
 if TYPE_CHECKING:
-    from .data import Dataset, load_data
+    from .data import Data, Dataset, Reading, load_data, read_data
 
 __all__ = [
     "SGD",
@@ -47,6 +47,7 @@ __all__ = [
     "BestWeights",
     "BusyError",
     "Conv2D",
+    "Data",
     "DataError",
     "Dataset",
     "Dense",
@@ -60,6 +61,7 @@ __all__ = [
     "Network",
     "Preprocessing",
     "ReLU",
+    "Reading",
     "ReceptiveField",
     "Residual",
     "ScaledTanh",
@@ -73,13 +75,14 @@ __all__ = [
     "lenet5",
     "load",
     "load_data",
+    "read_data",
     "receptive_field",
 ]
 
 
 def __getattr__(name: str) -> object:
     # Predicting needs no data sets: their ten milliseconds are spent when they are used.
-    if name in ("Dataset", "load_data"):
+    if name in ("Data", "Dataset", "Reading", "load_data", "read_data"):
         from . import data
 
         return getattr(data, name)

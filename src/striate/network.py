@@ -23,6 +23,7 @@ from .training.settings import Settings
 
 if TYPE_CHECKING:
     from .images.prediction import FilePrediction, PathLike
+    from .images.preprocess import Preprocessing
     from .training.run import History
     from .training.weighting import ClassWeight
 
@@ -69,6 +70,7 @@ class Network(Inspection):
         class_weight: ClassWeight = None,
         ema_decay: float | None = None,
         preprocessed: bool = False,
+        preprocessing: Preprocessing | None = None,
     ) -> History:
         """Train on images, N,H,W,C, and their labels, N integers or strings.
 
@@ -99,6 +101,8 @@ class Network(Inspection):
                 0.999 a step; validation, callbacks at the end of an epoch and the
                 network after training have the average.
             preprocessed: the images are floats as `preprocessing` makes them.
+            preprocessing: how uint8 images become the input, where more is known than
+                they tell, such as how files were fitted (`Preprocessing.measure`).
 
         Returns the history: lists with one entry an epoch for loss, accuracy (both
         measured while training), learning_rate (of the last step), seconds and
@@ -132,6 +136,7 @@ class Network(Inspection):
             callbacks=callbacks,
             threads=threads,
             preprocessed=preprocessed,
+            preprocessing=preprocessing,
         )
 
     def logits(
