@@ -250,7 +250,7 @@ def test_a_loss_that_is_not_finite_ends_with_1_and_good_weights(tmp_path: Path) 
         (["train", "digits", "--learning-rate", "inf"], "inf is not above 0"),
         (["train", "digits", "--learning-rate", "fast"], "'fast' is not a number"),
         (["train", "digits", "--momentum", "1"], "1 is not at least 0 and below 1"),
-        (["train", "digits", "--validation", "1"], "1 is not above 0 and below 1"),
+        (["train", "digits", "--validation", "1"], "1 is not at least 0 and below 1"),
         (
             ["train", "digits", "--fail-under", "98"],
             "98 is not at least 0 and at most 1",
@@ -292,7 +292,7 @@ def test_wrong_usage_ends_with_2(arguments: list[str], message: str) -> None:
     ("arguments", "message"),
     [
         (["train", "nowhere"], "there is no data set or folder 'nowhere'"),
-        (["train", "."], "lacks train-images-idx3-ubyte"),
+        (["train", "."], ". has no class folders with images"),
         (
             ["train", "digits", "-o", "no/m"],
             "cannot be saved as no/m: there is no folder",
@@ -664,6 +664,9 @@ def test_augmentation_is_a_level_and_settings_that_override_it(tmp_path):
     done = load(model).training["settings"]["augmentation"]
     assert (done["level"], done["rotation"], done["flip"]) == ("light", 3, "horizontal")
     assert done["shift"] > 0
+    with Image.open(tmp_path / "run" / "augmented.png") as page:
+        assert page.width > 8 * 96  # ten digits, each as it is and in seven epochs
+        assert page.height > 10 * 96
     again = tmp_path / "again.safetensors"
     result = run("train", "--config", tmp_path / "run" / "settings.json", "-o", again)
     assert result.exit_code == 0

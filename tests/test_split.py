@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from striate.data import Dataset
-from striate.data.split import split_off
+from striate.data.splits import split_off
 from striate.errors import DataError
 
 

@@ -37,7 +37,7 @@ from .training.stopping import BestWeights, EarlyStopping
 from .zoo import lenet5
 
 if TYPE_CHECKING:
-    from .data import Dataset, load_data
+    from .data import Data, Dataset, Reading, load_data, read_data
     from .training.augmented import augmented_images
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "BestWeights",
     "BusyError",
     "Conv2D",
+    "Data",
     "DataError",
     "Dataset",
     "Dense",
@@ -63,6 +64,7 @@ __all__ = [
     "Network",
     "Preprocessing",
     "ReLU",
+    "Reading",
     "ReceptiveField",
     "Residual",
     "ScaledTanh",
@@ -77,17 +79,18 @@ __all__ = [
     "lenet5",
     "load",
     "load_data",
+    "read_data",
     "receptive_field",
 ]
 
 
 def __getattr__(name: str) -> object:
-    # Predicting needs neither: their ten milliseconds are spent when they are used.
+    # Predicting needs none of these: their ten milliseconds are spent when they are used.
     if name == "augmented_images":
         from .training.augmented import augmented_images
 
         return augmented_images
-    if name in ("Dataset", "load_data"):
+    if name in ("Data", "Dataset", "Reading", "load_data", "read_data"):
         from . import data
 
         return getattr(data, name)

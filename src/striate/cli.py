@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from . import __version__
-from .commands import doctor, lr_find, predict, summary, test, train
+from .commands import data, doctor, lr_find, predict, summary, test, train
 from .commands.console import FAILED, INTERRUPTED, VERBOSE, exit_code
 from .errors import StriateError
 
@@ -79,6 +79,7 @@ def main() -> None:
 
 
 for _verb in (
+    data.data,
     train.train,
     test.test,
     predict.predict,

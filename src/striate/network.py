@@ -24,6 +24,7 @@ from .training.settings import Settings
 
 if TYPE_CHECKING:
     from .images.prediction import FilePrediction, PathLike
+    from .images.preprocess import Preprocessing
     from .training.run import History
     from .training.weighting import ClassWeight
 
@@ -71,6 +72,7 @@ class Network(Inspection):
         ema_decay: float | None = None,
         preprocessed: bool = False,
         augmentation: Augmentation | Level | None = None,
+        preprocessing: Preprocessing | None = None,
     ) -> History:
         """Train on images, N,H,W,C, and their labels, N integers or strings.
 
@@ -103,6 +105,8 @@ class Network(Inspection):
             preprocessed: the images are floats as `preprocessing` makes them.
             augmentation: how training images are changed, anew in every epoch: an
                 Augmentation, or its level "light", "default" or "strong".
+            preprocessing: how uint8 images become the input, where more is known than
+                they tell, such as how files were fitted (`Preprocessing.measure`).
 
         Returns the history: lists with one entry an epoch for loss, accuracy (both
         measured while training), learning_rate (of the last step), seconds and
@@ -137,6 +141,7 @@ class Network(Inspection):
             callbacks=callbacks,
             threads=threads,
             preprocessed=preprocessed,
+            preprocessing=preprocessing,
         )
 
     def logits(

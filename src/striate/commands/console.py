@@ -100,12 +100,14 @@ def exit_code(error: StriateError) -> int:
     return WRONG_USAGE if isinstance(error, UsageError) else FAILED
 
 
-def target(console: Console, report: Report, fail_under: float | None) -> int:
+def target(
+    console: Console, report: Report, fail_under: float | None, what: str = "test"
+) -> int:
     """Return the exit code for an accuracy that had to reach a target, or None had to."""
     if fail_under is None or report.accuracy >= fail_under:
         return 0
     console.problem(
-        f"the test accuracy of {percent(report.accuracy)} is below the target of "
+        f"the {what} accuracy of {percent(report.accuracy)} is below the target of "
         f"{percent(fail_under)}."
     )
     return TARGET_MISSED

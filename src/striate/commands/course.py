@@ -12,6 +12,7 @@ import click
 
 from ..data import Dataset
 from ..errors import TrainingError
+from ..images.preprocess import Preprocessing
 from ..network import Network
 from ..training.callbacks import Progress, TrainingPlan
 from ..training.settings import Settings
@@ -79,6 +80,7 @@ def follow(
     settings: Settings,
     threads: int,
     folder: RunFolder | None,
+    preprocessing: Preprocessing,
 ) -> Course:
     """Train; Ctrl-C and a loss that is not finite end it early, with good weights."""
     course = Course()
@@ -102,6 +104,7 @@ def follow(
                 label_smoothing=settings.label_smoothing,
                 clip_norm=settings.clip_norm,
                 augmentation=settings.augmentation,
+                preprocessing=preprocessing,
             )
     except KeyboardInterrupt:
         if course.plan is None:  # nothing was learned, nor how to treat pixels

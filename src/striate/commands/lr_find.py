@@ -9,7 +9,7 @@ from typing import Any
 import click
 import numpy as np
 
-from ..data import load_data
+from ..data import Reading, read_data
 from ..engine.machine import thread_count
 from ..errors import UsageError
 from ..plotting.figure import NEEDED, available, check_picture, write_png
@@ -21,9 +21,10 @@ from ..training.range_test import (
     RangeTest,
     range_test,
 )
-from ..zoo import NETWORKS
+from ..zoo import NETWORKS, input_shape_for
 from .augment_options import augment_options
 from .console import Console, common_options
+from .data_options import data_options
 from .options import Number, Recipe, WholeNumber, step_options
 from .progress import ProgressLine
 
@@ -74,6 +75,7 @@ _ROWS = 13  # of the table that people see: two for every power of ten
 )
 @click.option("-o", "--output", metavar="FILE", help="PNG to draw the test into.")
 @common_options
+@data_options
 def lr_find(
     console: Console,
     /,
@@ -84,6 +86,7 @@ def lr_find(
     steps: int,
     threads: int | None,
     output: str | None,
+    reading: Reading,
     **options: Any,
 ) -> int:
     """Find a learning rate for DATA by a range test.
@@ -106,9 +109,14 @@ def lr_find(
     recipe = Recipe(epochs=1, learning_rate=None, schedule="constant", **options)
     recipe.build_optimizer(1)  # contradictions are told before anything is loaded
     threads = thread_count(threads)
-    training, _ = load_data(data, quiet=console.quiet)
+    loaded = read_data(data, reading=reading, quiet=console.quiet)
+    training = loaded.training
     settings = recipe.settle(len(training))
-    network = NETWORKS[name](classes=len(training.classes), seed=recipe.seed)
+    network = NETWORKS[name](
+        input_shape=input_shape_for((*loaded.size, loaded.channels)),
+        classes=len(training.classes),
+        seed=recipe.seed,
+    )
     progress = ProgressLine(sys.stderr, live=True)
     shown = console.live and not console.quiet
     with progress if shown else nullcontext():

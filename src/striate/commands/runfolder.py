@@ -112,12 +112,22 @@ class RunFolder:
         """Write report.md: the run on one page."""
         self._write("report.md", text)
 
+    def write_augmented(self, network: Network, training: Dataset) -> None:
+        """Write augmented.png: training images as the network was shown them, if so."""
+        from .augmented_sheet import augmented_sheet
+
+        page = augmented_sheet(network, training)
+        if page is not None:
+            self._write("augmented.png", page)
+
     def _write_json(self, name: str, values: Mapping[str, Any]) -> None:
         self._write(name, json.dumps(values, indent=2) + "\n")
 
-    def _write(self, name: str, text: str) -> None:
+    def _write(self, name: str, content: str | bytes) -> None:
+        if isinstance(content, str):
+            content = content.encode()
         try:
-            replace_file(self.path / name, text.encode())
+            replace_file(self.path / name, content)
         except OSError as error:
             raise _unwritable(self.path / name, error) from error
 

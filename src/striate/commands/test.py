@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from ..data import load_data
+from ..data.load import is_published, load_published
+from ..errors import DataError
 from ..network import load
 from .console import Console, common_options, target
 from .options import TARGET
@@ -24,6 +25,9 @@ from .report import Report
 def test(console: Console, /, model: str, data: str, fail_under: float | None) -> int:
     """Measure a model on the test images of DATA.
 
+    Of a folder, table or archive of images without a test part all those are taken that
+    the model was not trained on.
+
     Gives the accuracy with its 95 % interval, the worst classes, and the accuracy where
     the least confident answers are rejected; --json adds every class and the confusion
     matrix (rows: true class, columns: answer).
@@ -34,7 +38,21 @@ def test(console: Console, /, model: str, data: str, fail_under: float | None) -
       striate test mnist-lenet5.safetensors mnist --fail-under 0.99
     """
     network = load(model)
-    _, images = load_data(data, quiet=console.quiet)
+    if is_published(data):
+        _, images = load_published(data, quiet=console.quiet)
+    else:
+        from ..data.unseen import read_unseen
+
+        if network.preprocessing is None:
+            raise DataError(
+                f"{model} was not trained on uint8 images, so it does not say how files "
+                "become its input; train it with `striate train`."
+            )
+        images, notes = read_unseen(
+            data, network.preprocessing, network.training, quiet=console.quiet
+        )
+        for note in notes:
+            console.note(note)
     report = Report.of(network, images)
     values = {"model": model, "data": images.name, **report.to_dict()}
     console.result(f"test accuracy {report}", values)

@@ -2,48 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ..data import Dataset, data_hash, load_data
-from ..data.split import split_off
+from ..data import Data, Reading, data_hash, read_data
 from ..engine.machine import thread_count
+from ..errors import UsageError
 from ..network import Network
 from ..saving.files import check_destination
 from ..saving.modelfile import unwritable
-from ..zoo import NETWORKS
+from ..zoo import NETWORKS, input_shape_for
 from .answers import calibrate
 from .augment_options import augment_options
 from .config import config_option, differences, is_repeated, recorded_options
 from .console import Console, common_options, instruction_set, target
 from .course import follow
-from .options import SHARE, TARGET, Recipe, WholeNumber, recipe_options
+from .data_options import data_options, say_what_was_read
+from .options import TARGET, Recipe, WholeNumber, recipe_options
 from .report import Report, rejected_values
 from .runfolder import RunFolder, versions
 from .runreport import write_report
-
-
-@dataclass(frozen=True)
-class Data:
-    """The images of a run, by what they are for."""
-
-    training: Dataset
-    validation: Dataset | None
-    test: Dataset
-
-    @property
-    def name(self) -> str:
-        """What the data are called."""
-        return self.training.name or "data"
-
-    def parts(self) -> dict[str, Dataset]:
-        """Return the parts there are by name."""
-        parts = {"training": self.training, "validation": self.validation}
-        parts["test"] = self.test
-        return {name: part for name, part in parts.items() if part is not None}
 
 
 @click.command()
@@ -58,14 +39,6 @@ class Data:
 )
 @recipe_options
 @augment_options
-@click.option(
-    "--validation",
-    "share",
-    type=SHARE,
-    metavar="SHARE",
-    help="Share of the training images, such as 0.1, kept apart to try settings on.  "
-    "[default: none]",
-)
 @click.option(
     "--threads",
     type=WholeNumber(1, 1024),
@@ -92,12 +65,13 @@ class Data:
 )
 @config_option
 @common_options
+@data_options
 def train(
     console: Console,
     /,
     data: str,
     name: str,
-    share: float | None,
+    reading: Reading,
     threads: int | None,
     output: str | None,
     run: str | None,
@@ -106,13 +80,16 @@ def train(
 ) -> int:
     """Train a network on DATA and save it as one model file.
 
-    DATA is digits (built in), mnist or fashion-mnist (found in the folder STRIATE_DATA
-    or in the cache, else downloaded), or a folder with four IDX files like MNIST's.
-    Test images only measure the result. Ctrl-C stops early and saves.
+    DATA is a folder with a folder of images for each class, or with these in folders
+    train, val and test; a CSV table with the columns path,label; arrays x_train, y_train,
+    ... in an .npz file or as .npy files; four IDX files like MNIST's; or digits (built
+    in), mnist or fashion-mnist (found in the folder STRIATE_DATA or in the cache, else
+    downloaded). Test images only measure the result. Ctrl-C stops early and saves.
 
     \b
     Examples:
       striate train digits
+      striate train photos/ --size 48
       striate train mnist --epochs 3 -o quick.safetensors
       striate train mnist --optimizer adam --validation 0.1 --run runs/adam
       striate train --config runs/adam/settings.json --run runs/again
@@ -120,9 +97,20 @@ def train(
     recipe = Recipe(**options)
     recipe.build_optimizer(1)  # contradictions are told before anything is loaded
     threads = thread_count(threads)
-    loaded = _load(console, data, share, recipe.seed)
+    loaded = read_data(data, reading=reading, quiet=console.quiet)
+    say_what_was_read(console, loaded)
+    if fail_under is not None and not (loaded.test or loaded.validation):
+        raise UsageError(
+            f"--fail-under needs images to measure, but {loaded.name} has neither a "
+            "test nor a validation part; give one of --test-share and --validation."
+        )
     settings = recipe.settle(len(loaded.training))
-    network = NETWORKS[name](classes=len(loaded.training.classes), seed=recipe.seed)
+    network = NETWORKS[name](
+        input_shape=input_shape_for((*loaded.size, loaded.channels)),
+        classes=len(loaded.training.classes),
+        seed=recipe.seed,
+    )
+    preprocessing = loaded.preprocessing(network.input_shape)
     folder = RunFolder(run) if run else None
     path = Path(output or f"{loaded.name}-{name}.safetensors")
     if folder and not output:
@@ -131,7 +119,11 @@ def train(
     context = click.get_current_context()
     if folder or is_repeated(context):
         record = (
-            {"network": name, "data": _describe(data, loaded), "validation": share}
+            {
+                "network": name,
+                "data": _describe(data, loaded),
+                "reading": asdict(reading),
+            }
             | {"settings": settings.to_config(), "seed": settings.seed}
             | {"threads": threads, "isa": instruction_set(), "model": str(path)}
             | {"versions": versions()}
@@ -146,15 +138,26 @@ def train(
     console.note(f"epochs {settings.epochs}{'' if recipe.epochs else chosen}")
     console.detail(f"settings {settings}, {threads} threads")
     course = follow(
-        console, network, loaded.training, loaded.validation, settings, threads, folder
+        console,
+        network,
+        loaded.training,
+        loaded.validation,
+        settings,
+        threads,
+        folder,
+        preprocessing,
     )
+    if folder:
+        folder.write_augmented(network, loaded.training)
+    if loaded.split:
+        network.training = {**network.training, "split": loaded.split.to_config()}
     if loaded.validation:
         calibrate(network, loaded.validation)
     path = _save(console, network, path, unfinished=course.code != 0)
     best = None
     if folder and loaded.validation:
         best = folder.write_best(network, loaded.validation)
-    test = Report.of(network, loaded.test)
+    test = loaded.test and Report.of(network, loaded.test)
     validation = loaded.validation and Report.of(network, loaded.validation)
     result = {
         "model": str(path),
@@ -164,15 +167,15 @@ def train(
         "data": loaded.name,
         "train_images": len(loaded.training),
         "validation_images": len(loaded.validation or ()),
-        "test_images": len(loaded.test),
+        "test_images": len(loaded.test or ()),
         **course.to_dict(),
         "best_epoch": best,
         "validation_accuracy": validation and validation.accuracy,
         "validation_interval": validation and validation.interval,
-        "test_accuracy": test.accuracy,
-        "test_interval": test.interval,
-        "test_rejected": rejected_values(test.rejections),
-        "test_calibration_error": test.calibration_error,
+        "test_accuracy": test and test.accuracy,
+        "test_interval": test and test.interval,
+        "test_rejected": test and rejected_values(test.rejections),
+        "test_calibration_error": test and test.calibration_error,
         "temperature": network.temperature if validation else None,
         "seed": settings.seed,
         "threads": threads,
@@ -180,7 +183,8 @@ def train(
     if folder:
         folder.write_result(result)
     lines = [f"validation accuracy {validation}"] if validation else []
-    lines += [f"test accuracy {test}", f"model {path}, {result['model_bytes']:,} bytes"]
+    lines += [f"test accuracy {test}"] if test else []
+    lines += [f"model {path}, {result['model_bytes']:,} bytes"]
     console.result("\n".join(lines), result)
     if folder:
         told = {"validation": validation, "test": test}
@@ -191,23 +195,9 @@ def train(
         }
         write_report(console, folder, result, course.epochs, settings, reports)
         console.note(f"report {folder.path / 'report.md'}")
-    return course.code or target(console, test, fail_under)
-
-
-def _load(console: Console, data: str, share: float | None, seed: int) -> Data:
-    training, test = load_data(data, quiet=console.quiet)
-    validation = None
-    if share is not None:
-        training, validation = split_off(training, share, seed)
-    height, width, channels = training.images.shape[1:]
-    counts = f"{len(training):,} images to train, "
-    if validation:
-        counts += f"{len(validation):,} to validate, "
-    console.note(
-        f"data {training.name}: {counts}{len(test):,} to test; "
-        f"{height}x{width}x{channels}, {len(training.classes)} classes"
-    )
-    return Data(training, validation, test)
+    what, measured = ("test", test) if test else ("validation", validation)
+    missed = target(console, measured, fail_under, what) if measured else 0
+    return course.code or missed
 
 
 def _check(path: Path) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -22,8 +23,37 @@ if TYPE_CHECKING:
 # Pillow's own limit against files that unpack into all of the memory: 2 GiB / 12.
 MAX_PIXELS = 178_956_970
 WITH_ALPHA = {"RGBA", "RGBa", "LA", "La", "PA"}
-# Warnings are silenced for the whole process while a file is decoded.
-_silence = threading.Lock()
+GREY = {"1", "L", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
+ORIENTATION, SIDEWAYS = 0x0112, {5, 6, 7, 8}  # of EXIF: height and width change places
+
+
+class _Silence:
+    """Warnings off for the whole process while any thread decodes a file.
+
+    The threads share one filter, so that they need not wait for each other.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._filters = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._users == 0:
+                self._filters = warnings.catch_warnings()
+                self._filters.__enter__()
+                warnings.simplefilter("ignore")
+            self._users += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                self._filters.__exit__(None, None, None)
+
+
+silence = _Silence()
 
 
 def source_name(source: object) -> str:
@@ -37,7 +67,10 @@ def source_name(source: object) -> str:
     return "the image"
 
 
-def read_image(source: str | os.PathLike[str] | bytes | BinaryIO | Image) -> Image:
+def read_image(
+    source: str | os.PathLike[str] | bytes | BinaryIO | Image,
+    draft: int | None = None,
+) -> Image:
     """The image of a file as Pillow's mode L, RGB or RGBA, turned as EXIF says.
 
     The first frame of an animation; 16-bit values scaled by 255 / 65535; other values
@@ -46,6 +79,8 @@ def read_image(source: str | os.PathLike[str] | bytes | BinaryIO | Image) -> Ima
 
     Arguments:
         source: a path, the content of a file, an open binary file or a Pillow image.
+        draft: the pixels a side that are enough, where a quick look is wanted; a JPEG
+            file is then decoded at a fraction of its size.
 
     Raises DataError, naming the file and the reason, for what is no readable image,
     and before memory is taken for one of more than 178,956,970 pixels.
@@ -60,18 +95,53 @@ def read_image(source: str | os.PathLike[str] | bytes | BinaryIO | Image) -> Ima
             "an image is given as a path, bytes, an open binary file or a Pillow "
             f"image, not as {type(source).__name__}"
         )
+    with silence, _in_words(name):
+        if isinstance(source, Image):
+            return _normalised(source, name)
+        with _opened(source, name) as image:
+            if draft:
+                image.draft(None, (draft, draft))
+            return _normalised(image, name)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What an image file says of itself before its pixels are read.
+
+    `size` is (height, width) as a person sees it, `grey` whether it can only be grey.
+    """
+
+    size: tuple[int, int]
+    grey: bool
+
+
+def read_header(file: BinaryIO, name: str) -> Header:
+    """The header of an open image file; no pixel is read.
+
+    Raises DataError as `read_image` does, but for damage in the pixels.
+    """
+    with silence, _in_words(name), _identified(file, name) as image:
+        _check_size(image, name)
+        width, height = image.size
+        # Asking a PNG for EXIF that it has not shown yet would read all of it.
+        shown = "exif" in image.info or image.format == "TIFF"
+        turned = shown and image.getexif().get(ORIENTATION) in SIDEWAYS
+        return Header(
+            (width, height) if turned else (height, width),
+            image.mode in GREY and "transparency" not in image.info,
+        )
+
+
+@contextmanager
+def _in_words(name: str) -> Iterator[None]:
+    """Errors of every class, as decoders of damaged files raise them, become one."""
     try:
-        with _silence, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            if isinstance(source, Image):
-                return _normalised(source, name)
-            with _opened(source, name) as image:
-                return _normalised(image, name)
+        yield
     except DataError:
         raise
     except MemoryError as error:
         raise DataError(f"{name} needs more memory than there is") from error
-    except Exception as error:  # decoders of damaged files raise errors of every class
+    except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{name} cannot be read as an image: {reason}") from error
 
@@ -80,32 +150,37 @@ def read_image(source: str | os.PathLike[str] | bytes | BinaryIO | Image) -> Ima
 def _opened(
     source: str | os.PathLike[str] | bytes | BinaryIO, name: str
 ) -> Iterator[Image]:
-    from PIL import Image, UnidentifiedImageError
-
-    with _binary(source, name) as file:
-        try:
-            image = Image.open(file)
-        except UnidentifiedImageError as error:
-            raise DataError(
-                f"{name} is not an image file of a kind that Pillow reads"
-            ) from error
-        with image:
-            yield image
+    with opened_file(source, name) as file, _identified(file, name) as image:
+        yield image
 
 
 @contextmanager
-def _binary(
+def _identified(file: BinaryIO, name: str) -> Iterator[Image]:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        image = Image.open(file)
+    except UnidentifiedImageError as error:
+        raise DataError(
+            f"{name} is not an image file of a kind that Pillow reads"
+        ) from error
+    with image:
+        yield image
+
+
+@contextmanager
+def opened_file(
     source: str | os.PathLike[str] | bytes | BinaryIO, name: str
 ) -> Iterator[BinaryIO]:
     """A seekable file with at least one byte."""
     if isinstance(source, str | os.PathLike):
-        path = Path(source)
-        if path.is_dir():
-            raise DataError(f"{name} is a folder; give the image files in it")
         try:
-            if path.exists() and not path.is_file():
+            mode = os.stat(source).st_mode
+            if stat.S_ISDIR(mode):
+                raise DataError(f"{name} is a folder; give the image files in it")
+            if not stat.S_ISREG(mode):  # opening a pipe might wait for ever
                 raise DataError(f"{name} is not a regular file")
-            file: BinaryIO = path.open("rb")
+            file: BinaryIO = open(source, "rb")  # noqa: SIM115 - closed below
         except OSError as error:
             raise DataError(
                 f"{name} cannot be read: {error.strerror or error}"
@@ -125,6 +200,22 @@ def _binary(
 def _normalised(image: Image, name: str) -> Image:
     from PIL import ImageOps
 
+    _check_size(image, name)
+    # PNG and PPM know no more than 16 bits; Pillow may hand these out as 32
+    sixteen = image.mode.startswith("I;16") or image.format in {"PNG", "PPM"}
+    image.load()  # which may find the turning behind the pixels
+    if image.getexif().get(ORIENTATION, 1) != 1:
+        image = ImageOps.exif_transpose(image)
+    if image.mode[:1] in {"I", "F"}:
+        return _eight_bits(np.asarray(image), sixteen, name)
+    if image.mode in WITH_ALPHA or "transparency" in image.info:
+        mode = "RGBA"
+    else:
+        mode = "L" if image.mode in {"1", "L"} else "RGB"
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _check_size(image: Image, name: str) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise DataError(
@@ -133,14 +224,6 @@ def _normalised(image: Image, name: str) -> Image:
         )
     if not width or not height:
         raise DataError(f"{name} has no pixels, its size is {width} x {height}")
-    # PNG and PPM know no more than 16 bits; Pillow may hand these out as 32
-    sixteen = image.mode.startswith("I;16") or image.format in {"PNG", "PPM"}
-    image = ImageOps.exif_transpose(image)
-    if image.mode[:1] in {"I", "F"}:
-        return _eight_bits(np.asarray(image), sixteen, name)
-    if image.mode in WITH_ALPHA or "transparency" in image.info:
-        return image.convert("RGBA")
-    return image.convert("L" if image.mode in {"1", "L"} else "RGB")
 
 
 def _eight_bits(values: NDArray[Any], sixteen: bool, name: str) -> Image:

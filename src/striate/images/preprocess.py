@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from ..errors import DataError, ShapeError
 from .fitting import (
     FITS,
+    MODES,
     POLARITIES,
     Fit,
     Polarity,
     border_pixels,
-    fit_image,
+    fitted_pixels,
     flatten,
+    keeps_polarity,
     polarity_of_image,
     polarity_of_set,
 )
@@ -29,8 +31,7 @@ if TYPE_CHECKING:
 MAX_SIDE = 1 << 16
 LARGEST = 1e12  # of mean and 1 / std, so that the pixel table stays finite
 SAMPLE = 1000  # images whose borders are looked at
-CHUNK = 1 << 22  # pixels that are counted at once, 8 bytes each
-MODES = {1: "L", 3: "RGB"}
+CHUNK = 1 << 18  # pixels that are counted at once, 8 bytes each
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Preprocessing:
         mean: of pixel / 255 over the training images, one a channel.
         std: its standard deviation, likewise.
         fit: how files of another size are fitted, "pad", "crop" or "stretch".
+        ground: the grey value, 0 to 255, on which files that are partly transparent
+            were laid for training; None where no files were read for it.
 
     Raises ValueError for values that mean nothing.
     Source: Y. LeCun, L. Bottou, Y. Bengio and P. Haffner 1998, section II.B: digits
@@ -67,11 +70,14 @@ class Preprocessing:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     fit: Fit = "pad"
+    ground: int | None = None
 
     def __post_init__(self) -> None:
         _require_integers("image_size", self.image_size, 2, 1, MAX_SIDE)
         _require_integers("input_shape", self.input_shape, 3, 1, MAX_SIDE)
         _require_integers("background", (self.background,), 1, 0, 255)
+        if self.ground is not None:
+            _require_integers("ground", (self.ground,), 1, 0, 255)
         if self.fit not in FITS:
             raise ValueError(f"fit must be one of {FITS} but is {self.fit!r}")
         if self.polarity not in POLARITIES:
@@ -95,16 +101,24 @@ class Preprocessing:
 
     @classmethod
     def measure(
-        cls, images: NDArray[np.uint8], input_shape: tuple[int, int, int]
+        cls,
+        images: NDArray[np.uint8],
+        input_shape: tuple[int, int, int],
+        *,
+        fit: Fit = "pad",
+        ground: int | None = None,
     ) -> Self:
         """Take all settings from the training images.
 
-        Sums are exact integers, so that mean and std are the same on every machine.
+        With `ground` they were read from files. Then any such file becomes again the
+        pixels that were trained on: their polarity counts only if all have it. Sums are exact integers, so that mean and std are the same on every machine.
         The std of a channel that is constant is taken as 1.
 
         Arguments:
             images: uint8 pixels, shape (N, H, W, C), at least one image.
             input_shape: (height, width, channels) of the network's input.
+            fit: how the images were fitted, and files shall be.
+            ground: what transparent files were laid on, if the images were files.
 
         Raises ShapeError when the images don't fit into the input.
         """
@@ -120,13 +134,19 @@ class Preprocessing:
             strict=True,
         )
         sample = images[:: max(1, len(images) // SAMPLE)]
+        polarity = polarity_of_set(sample)
+        files = ground is not None and polarity != "mixed"
+        if files and not keeps_polarity(images, polarity):
+            polarity = "mixed"
         return cls(
             image_size=(height, width),
             input_shape=input_shape,
             background=int(np.median(border_pixels(sample))),
-            polarity=polarity_of_set(sample),
+            polarity=polarity,
             mean=mean,
             std=std,
+            fit=fit,
+            ground=ground,
         )
 
     def pixel_table(self) -> NDArray[np.float32]:
@@ -143,8 +163,8 @@ class Preprocessing:
     ) -> tuple[NDArray[np.uint8], str | None]:
         """Read an image file as the training images were: size, channels, polarity.
 
-        What is transparent gets the training images' background, or its opposite
-        where the drawing would vanish on it.
+        What is transparent is laid on `ground`. Without one it gets the training
+        images' background, or its opposite where the drawing would vanish on it.
 
         Arguments:
             source: a path, the content of a file, an open binary file or a Pillow
@@ -167,15 +187,14 @@ class Preprocessing:
             )
         image = read_image(source)
         if image.mode == "RGBA":
-            ground = self.background
+            ground = self.background if self.ground is None else self.ground
             if invert != "auto":
                 image = flatten(image, 255 - ground if invert else ground, False)
             else:
-                image = flatten(image, ground, self.polarity != "mixed")
-        if image.mode != MODES[self.channels]:
-            image = image.convert(MODES[self.channels])
-        fitted = np.array(fit_image(image, self.image_size, self.fit))
-        return self._turn(fitted.reshape(*self.image_size, self.channels), invert)
+                visible = self.ground is None and self.polarity != "mixed"
+                image = flatten(image, ground, visible)
+        fitted = fitted_pixels(image, self.image_size, self.channels, self.fit)
+        return self._turn(fitted, invert)
 
     def _turn(
         self, pixels: NDArray[np.uint8], invert: bool | Literal["auto"]
@@ -208,6 +227,8 @@ class Preprocessing:
         True
         """
         names = [field.name for field in fields(cls)]
+        if isinstance(config, dict):
+            config = {"ground": None, **config}  # unknown to the first model files
         if not isinstance(config, dict) or sorted(config) != sorted(names):
             raise ValueError(f"preprocessing must consist of {', '.join(names)}")
         values: dict[str, Any] = {

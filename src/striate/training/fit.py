@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import _core
+from ..arguments import spell
 from ..engine.machine import thread_count
-from ..errors import BusyError, TrainingError, UsageError
+from ..errors import BusyError, ShapeError, TrainingError, UsageError
 from ..images.inputs import InputRule, prepare, sample_weights
 from ..images.labels import Classes, as_labels
 from ..images.preprocess import Preprocessing
@@ -37,6 +38,7 @@ def fit(
     callbacks: Iterable[object] = (),
     threads: int | None = None,
     preprocessed: bool = False,
+    preprocessing: Preprocessing | None = None,
     make_run: Callable[..., Run] = Run,
 ) -> History:
     """Train a network; `Network.fit` says what the arguments mean.
@@ -54,7 +56,7 @@ def fit(
         )
     with engine.usage.changing("fit"):
         outputs = network.outputs
-        rule = _learned_rule(network, images, preprocessed)
+        rule = _learned_rule(network, images, preprocessed, preprocessing)
         inputs = prepare(images, rule, preprocessed=preprocessed)
         indices, classes = as_labels(
             labels, inputs.count, network.classes, outputs=outputs
@@ -95,7 +97,12 @@ def fit(
     return run.history
 
 
-def _learned_rule(network: Network, images: object, preprocessed: bool) -> InputRule:
+def _learned_rule(
+    network: Network,
+    images: object,
+    preprocessed: bool,
+    given: Preprocessing | None,
+) -> InputRule:
     """What the network will know about images once it has seen these."""
     if network.parameters == 0:
         raise UsageError(
@@ -103,8 +110,20 @@ def _learned_rule(network: Network, images: object, preprocessed: bool) -> Input
         )
     known = network.input_rule
     if known.preprocessing is not None:
+        if given not in (None, known.preprocessing):
+            raise UsageError(
+                "preprocessing cannot change once a network is trained; leave it out, "
+                "or train a new network."
+            )
         return known
     shape = known.input_shape
+    if given is not None:
+        if given.input_shape != shape:
+            raise ShapeError(
+                f"preprocessing is for an input of {spell(given.input_shape)} but the "
+                f"network's is {spell(shape)}; measure it with that input_shape."
+            )
+        return InputRule(shape, given, floats=False)
     fresh = InputRule(shape, None, floats=False)
     array = prepare(images, fresh, preprocessed=preprocessed).array
     if array.dtype != np.uint8:

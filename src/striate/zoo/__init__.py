@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..network import Network
-from .lenet import lenet5, lenet5_1998
+from .lenet import input_shape_for, lenet5, lenet5_1998
 from .modern import mobilenet, resnet, vgg
 
-__all__ = ["NETWORKS", "lenet5", "lenet5_1998", "mobilenet", "resnet", "vgg"]
+__all__ = [
+    "NETWORKS",
+    "input_shape_for",
+    "lenet5",
+    "lenet5_1998",
+    "mobilenet",
+    "resnet",
+    "vgg",
+]
 
 NETWORKS: dict[str, Callable[..., Network]] = {
     "lenet5": lenet5,

@@ -92,6 +92,21 @@ def lenet5_1998(
     )
 
 
+def input_shape_for(images: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Return the input, (height, width, channels), that suits images of this shape.
+
+    Images at most an eighth smaller than LeNet-5's 32x32, as MNIST's, are centred in it;
+    others are the input themselves.
+
+    >>> input_shape_for((28, 28, 1)), input_shape_for((48, 40, 3))
+    ((32, 32, 1), (48, 40, 3))
+    """
+    height, width, channels = images
+    if min(height, width) >= 28 and max(height, width) <= 32:
+        return 32, 32, channels
+    return images
+
+
 def _chosen(name: str, value: object, choices: dict[str, Choice]) -> Choice:
     if isinstance(value, str) and value in choices:
         return choices[value]

@@ -1,0 +1,93 @@
+"""Images to test a model on: those that it was not trained on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError, ModelFileError
+from ..images.preprocess import Preprocessing
+from .dataset import Dataset
+from .decode import Fitting, decode
+from .groups import group_keys, with_groups
+from .index import read_index
+from .layouts import list_path
+from .listing import counted
+from .splits import Split
+from .survey import unreadable_note
+
+
+def read_unseen(
+    data: str | os.PathLike[str],
+    known: Preprocessing,
+    training: Mapping[str, Any],
+    *,
+    keep: bool = True,
+    quiet: bool = False,
+) -> tuple[Dataset, list[str]]:
+    """The images of a folder, table or archive that a model has not learned from.
+
+    They are fitted as the model's training images were. Of data with a test part only
+    this part counts.
+
+    Arguments:
+        data: the path of what `read_data` reads.
+        known: the model's preprocessing.
+        training: the model's training record; "split" in it tells what it has seen.
+        keep: leave the decoded images in the cache.
+        quiet: show no progress.
+
+    Returns the images, and what was left out and why, a sentence each. Raises DataError
+    where nothing is left, ModelFileError where the record is damaged.
+    """
+    try:
+        split = Split.from_config(training["split"]) if "split" in training else None
+    except ValueError as error:
+        raise ModelFileError(
+            f"the model's record of its split is damaged: {error}; train it again"
+        ) from error
+    listing = list_path(Path(data))
+    if split and split.group is not None and not listing.groups:
+        listing = with_groups(listing, split.group)
+    index = read_index(listing, keep=keep, quiet=quiet)
+    hashes = index.hashes
+    keys = group_keys(listing.groups, hashes) if listing.groups else hashes
+    wanted = index.sizes[:, 0] > 0
+    given = "test" in listing.parts
+    if given:
+        wanted &= np.array(listing.parts) == "test"
+    seen = split.seen(hashes, keys) if split else np.zeros(len(listing), bool)
+    places = np.flatnonzero(wanted & ~seen)
+    if not len(places):
+        raise DataError(
+            f"{listing.name} has no image that the model has not learned from: all "
+            f"{counted(int(wanted.sum()), 'image')} took part in its training"
+        )
+    notes = []
+    whole = "images of the test part" if given else "images"
+    if split:
+        notes.append(
+            f"{len(places):,} of {int(wanted.sum()):,} {whole} measured; the model has "
+            f"learned from the other {int((wanted & seen).sum()):,}"
+        )
+    elif not given:
+        notes.append(
+            f"all {len(places):,} images measured: the model does not say what it was "
+            "trained on, nor the data what is for testing"
+        )
+    fitting = Fitting(
+        size=known.image_size,
+        channels=known.channels,
+        fit=known.fit,
+        ground=known.background if known.ground is None else known.ground,
+    )
+    chosen = listing.take(places)
+    decoded = decode(chosen.sources, hashes[places], fitting, keep=keep, quiet=quiet)
+    unreadable = [*index.faults.values(), *decoded.faults.values()]
+    notes += unreadable_note(unreadable, len(listing))
+    labels = np.delete(chosen.labels, list(decoded.faults))
+    return Dataset(decoded.pixels, labels, listing.classes, listing.name), notes

@@ -1,0 +1,497 @@
+"""From files to pixels: size, colour, fit, what cannot be read, the cache, memory."""
+
+import io
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies
+from PIL import Image
+
+import striate as st
+from striate.data import Reading, cache, decode, index, read_data
+from striate.data.sizes import Sizes, default_size
+from striate.errors import DataError, ShapeError, UsageError
+
+
+@pytest.fixture(autouse=True)
+def cache_home(monkeypatch, tmp_path_factory):
+    home = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home))
+    return home / "striate" / "decoded"
+
+
+def noise(seed, *shape):
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+
+def fill(root, sizes, *, channels=3, classes=2, start=0):
+    """Images of noise of these (height, width), in turns of every class."""
+    for number, size in enumerate(sizes):
+        pixels = noise(start + number, *size, channels).squeeze()
+        path = root / f"class {number % classes}" / f"{number:05}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    return root
+
+
+def read(data, labels=None, **settings):
+    return read_data(data, labels, Reading(**settings), quiet=True)
+
+
+def pixels(data):
+    """All images by name."""
+    parts = [part.images for part in data.parts().values()]
+    return dict(zip(data.names, np.concatenate(parts), strict=True))
+
+
+# --- size and colour
+
+
+@pytest.mark.parametrize(
+    ("sizes", "chosen"),
+    [
+        ([(16, 16)] * 9, (16, 16)),
+        ([(9, 30)] * 9, (9, 30)),
+        ([(112, 92)] * 9, (56, 46)),
+        ([(130, 65)] * 9, (43, 22)),
+        ([(25, 25), (44, 43), (191, 207)], (48, 40)),
+        ([(300, 400), (400, 300), (350, 350)], (64, 64)),
+        ([(10, 10), (11, 12), (12, 11)], (16, 16)),
+        ([(20, 200), (30, 300), (40, 100)], (16, 64)),
+    ],
+)
+def test_the_default_size(sizes, chosen):
+    assert default_size(Sizes.of(np.array(sizes))) == chosen
+
+
+def test_size_and_colour_are_taken_from_the_files_and_told(tmp_path):
+    data = read(fill(tmp_path, [(20, 30), (40, 50), (50, 70)] * 8))
+    assert (data.size, data.channels) == ((40, 48), 3)
+    said = "\n".join(data.survey.choices)
+    assert (
+        "size 40x48 (--size changes it), made from 20x30 to 50x70, median 40x50" in said
+    )
+    assert "RGB, as there are colours" in said
+    data = read(tmp_path, size=(12, 10), color="grey")
+    assert (data.size, data.channels) == ((12, 10), 1)
+    assert "as --size says" in data.survey.choices[0]
+    assert "grey, as --color says" in data.survey.choices[1]
+
+
+def test_files_with_three_equal_channels_are_grey(tmp_path):
+    for number in range(20):
+        grey = np.repeat(noise(number, 12, 12, 1), 3, axis=2)
+        path = tmp_path / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(grey).save(path)
+    data = read(tmp_path)
+    assert data.channels == 1
+    assert "grey, as all pixels looked at are" in data.survey.choices[1]
+    assert read(tmp_path, color="rgb").channels == 3
+    red = np.zeros((12, 12, 3), np.uint8)
+    red[3:9, 3:9, 0] = 200
+    Image.fromarray(red).save(tmp_path / "a" / "red.png")
+    assert read(tmp_path).channels == 3
+
+
+def test_images_of_one_size_up_to_64_stay_as_they_are(tmp_path):
+    root = fill(tmp_path, [(28, 20)] * 10, channels=1)
+    for name, image in pixels(read(root)).items():
+        np.testing.assert_array_equal(
+            image[..., 0], np.asarray(Image.open(root / name))
+        )
+
+
+# --- a network gets files as it was trained on them
+
+
+def draw(kind, number):
+    """An image of a kind that files come in, and how to save it."""
+    rng = np.random.default_rng(number)
+    size = tuple(rng.integers(9, 40, 2).tolist())
+    grey = rng.integers(0, 256, size, np.uint8)
+    if kind in ("I;16", "1", "L"):
+        values = grey.astype(np.uint16) * 257 if kind == "I;16" else grey
+        image = Image.fromarray(values)
+        return image.convert("1") if kind == "1" else image
+    color = Image.fromarray(rng.integers(0, 256, (*size, 3), np.uint8))
+    if kind == "RGBA":
+        color.putalpha(Image.fromarray(grey))
+        return color
+    return color.convert(kind)
+
+
+KINDS = [
+    ("L", "png"),
+    ("1", "tif"),
+    ("I;16", "png"),
+    ("I;16", "tif"),
+    ("L", "pgm"),
+    ("P", "gif"),
+    ("P", "png"),
+    ("RGB", "jpg"),
+    ("RGB", "webp"),
+    ("RGB", "bmp"),
+    ("RGBA", "png"),
+    ("CMYK", "jpg"),
+    ("CMYK", "tif"),
+    ("LAB", "tif"),
+]
+
+
+@pytest.fixture(scope="module")
+def every_kind(tmp_path_factory):
+    root = tmp_path_factory.mktemp("kinds")
+    for number in range(3 * len(KINDS)):
+        mode, ending = KINDS[number % len(KINDS)]
+        path = root / f"class {number % 3}" / f"{number:02} {mode}.{ending}"
+        path.parent.mkdir(exist_ok=True)
+        exif = Image.Exif()
+        exif[0x0112] = number % 8 + 1
+        extra = {"exif": exif} if ending in ("jpg", "webp", "png") else {}
+        draw(mode.replace("P", "RGB") if mode == "P" else mode, number).save(
+            path, **extra
+        )
+    return root
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    fit=strategies.sampled_from(["pad", "crop", "stretch"]),
+    color=strategies.sampled_from(["auto", "grey", "rgb"]),
+    size=strategies.none()
+    | strategies.tuples(strategies.integers(1, 40), strategies.integers(1, 40)),
+)
+def test_a_model_reads_files_as_they_were_trained_on(every_kind, fit, color, size):
+    data = read(every_kind, fit=fit, color=color, size=size, cache=False)
+    assert data.survey.unreadable == ()
+    known = data.preprocessing((64, 64, data.channels))
+    assert known.fit == fit
+    for name, trained in pixels(data).items():
+        again, note = known.load_image(every_kind / name)
+        np.testing.assert_array_equal(again, trained, name)
+        assert note is None
+
+
+def icons(root, ink):
+    """A disc of a grey level on nothing, in two classes."""
+    y, x = np.mgrid[:16, :16]
+    for number in range(20):
+        inside = (y - 8) ** 2 + (x - 8) ** 2 < 20 + number
+        image = np.full((16, 16, 4), ink, np.uint8)
+        image[..., 3] = 255 * inside
+        path = root / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+    return root
+
+
+@pytest.mark.parametrize(("ink", "ground"), [(0, 255), (120, 255), (255, 0)])
+def test_transparent_images_lie_on_white_unless_they_would_vanish(
+    tmp_path, ink, ground
+):
+    data = read(icons(tmp_path, ink))
+    assert (data.ground, data.channels) == (ground, 1)
+    assert set(np.unique(data.training.images)) == {ink, ground}
+    assert data.survey.kind == "drawings"
+
+
+# --- what cannot be read
+
+
+def damage(root):
+    """Three files of many that cannot be read, each in another way."""
+    fill(root, [(12, 12)] * 30)
+    good = (root / "class 0" / "00000.png").read_bytes()
+    (root / "class 0" / "cut.png").write_bytes(good[:200])
+    (root / "class 1" / "empty.jpg").write_bytes(b"")
+    (root / "class 1" / "text.png").write_bytes(b"<html>404</html>")
+    return root
+
+
+def test_unreadable_files_are_named_and_the_others_used(tmp_path):
+    data = read(damage(tmp_path))
+    assert sum(len(part) for part in data.parts().values()) == 30
+    assert data.survey.notes[0].startswith("3 of 33 images cannot be read and are left")
+    why = "\n".join(data.survey.unreadable)
+    assert "cut.png cannot be read as an image: " in why
+    assert "empty.jpg is empty" in why
+    assert "text.png is not an image file of a kind that Pillow reads" in why
+    for name, image in pixels(data).items():
+        np.testing.assert_array_equal(image, np.asarray(Image.open(tmp_path / name)))
+    assert read(tmp_path).survey == data.survey  # from the cache
+
+
+def test_strict_makes_them_an_error(tmp_path):
+    with pytest.raises(DataError, match=r"empty\.jpg is empty, and 1 more image; mend"):
+        read(damage(tmp_path), strict=True)
+    (tmp_path / "class 1" / "empty.jpg").unlink()
+    (tmp_path / "class 1" / "text.png").unlink()
+    with pytest.raises(
+        DataError, match=r"cut\.png cannot be read .*; mend or remove it"
+    ):
+        read(tmp_path, strict=True)
+
+
+def test_a_part_of_which_nothing_can_be_read_is_named(tmp_path):
+    fill(tmp_path / "train", [(12, 12)] * 8)
+    (tmp_path / "test" / "class 0").mkdir(parents=True)
+    (tmp_path / "test" / "class 0" / "a.png").write_bytes(b"none")
+    with pytest.raises(DataError, match="no image in its test part that can be read"):
+        read(tmp_path)
+
+
+def test_a_claimed_size_is_refused_before_memory_is_taken(tmp_path):
+    fill(tmp_path, [(12, 12)] * 10)
+    bomb = b"P5 100000 100000 255\n" + bytes(100)
+    (tmp_path / "class 0" / "bomb.pgm").write_bytes(bomb)
+    data = read(tmp_path)
+    assert "bomb.pgm" in data.survey.unreadable[0]
+    assert "100000 x 100000" in data.survey.unreadable[0] or (
+        "decompression bomb" in data.survey.unreadable[0]
+    )
+
+
+# --- the cache
+
+
+@pytest.fixture
+def no_decoding(monkeypatch):
+    """From the moment it is called on, decoding is an error."""
+
+    def forbid():
+        def refuse(*_, **__):
+            raise AssertionError("decoded again")
+
+        monkeypatch.setattr(decode, "open_source", refuse)
+        monkeypatch.setattr(index, "open_source", refuse)
+
+    return forbid
+
+
+def old(root):
+    """Wait until the files cannot have changed within one tick of the clock."""
+    time.sleep(index.TICK / 1e9 + 0.02)
+    return root
+
+
+def test_a_second_reading_decodes_nothing(tmp_path, no_decoding, cache_home):
+    root = old(fill(tmp_path / "a", [(12, 14)] * 20))
+    first = read(root)
+    no_decoding()
+    again = read(root)
+    assert pixels(again).keys() == pixels(first).keys()
+    np.testing.assert_array_equal(again.training.images, first.training.images)
+    assert again.survey == first.survey
+    os.rename(root, tmp_path / "b")  # the content is the same, wherever it lies
+    for file in cache_home.glob("index-*/*"):
+        assert file.stat().st_size
+    with pytest.raises(AssertionError, match="decoded again"):
+        read(tmp_path / "b", fit="stretch", size=(9, 9))
+
+
+def test_a_changed_file_is_noticed_whatever_its_times_say(tmp_path):
+    root = old(fill(tmp_path, [(12, 12)] * 20))
+    read(root)
+    path = root / "class 0" / "00000.png"
+    before = path.stat()
+    path.write_bytes((root / "class 0" / "00002.png").read_bytes())
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    found = pixels(read(root))
+    np.testing.assert_array_equal(
+        found["class 0/00000.png"], found["class 0/00002.png"]
+    )
+
+
+def test_a_damaged_entry_is_made_anew(tmp_path, cache_home):
+    root = old(fill(tmp_path, [(12, 12)] * 20))
+    first = np.array(read(root).training.images)
+    entries = sorted(cache_home.iterdir())
+    assert [entry.name.split("-")[0] for entry in entries] == ["index", "pixels"]
+    for entry in entries:
+        for file in entry.iterdir():
+            whole = file.read_bytes()
+            for content in (whole[: len(whole) // 2], b"", None):
+                if content is None:
+                    file.unlink()
+                else:
+                    file.write_bytes(content)
+                np.testing.assert_array_equal(read(root).training.images, first)
+                assert file.read_bytes() == whole
+    assert sorted(cache_home.iterdir()) == entries
+
+
+def test_without_the_cache_nothing_is_left(tmp_path, cache_home, monkeypatch):
+    spare = tmp_path / "tmp"
+    spare.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(spare))
+    data = read(fill(tmp_path / "a", [(12, 12)] * 20), cache=False)
+    assert list(spare.iterdir()) == []
+    assert not cache_home.exists()
+    assert data.training.images.mean() > 0  # still mapped
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert len(read(fill(tmp_path / "a", [(12, 12)] * 20)).training) > 0
+
+
+def test_no_room_for_the_pixels_is_told_and_leaves_nothing(
+    tmp_path, cache_home, monkeypatch
+):
+    root = fill(tmp_path, [(12, 12)] * 20)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.pwrite", full)
+    with pytest.raises(
+        DataError, match=r"cannot be written to .* No space left .*; make"
+    ):
+        read(root)
+    assert [entry.name.split("-")[0] for entry in cache_home.iterdir()] in (
+        [],
+        ["index"],
+    )
+
+
+def test_the_entries_used_longest_ago_make_room(tmp_path, cache_home, monkeypatch):
+    read(fill(tmp_path / "a", [(12, 12)] * 20), size=(100, 100))
+    read(fill(tmp_path / "b", [(12, 12)] * 20, start=100))
+    pixels_a, pixels_b = sorted(
+        cache_home.glob("pixels-*"), key=lambda one: one.stat().st_mtime
+    )
+    os.utime(pixels_a, (1, 1))
+    left_behind = cache_home / f"{cache.BUILDING}crashed"
+    left_behind.mkdir()
+    os.utime(left_behind, (1, 1))
+    monkeypatch.setattr(cache, "MOST_BYTES", 200_000)
+    read(fill(tmp_path / "c", [(12, 12)] * 20, start=200))
+    assert not pixels_a.exists()
+    assert not left_behind.exists()
+    assert pixels_b.exists()
+
+
+SUM = """
+import sys
+from striate.data import read_data
+print(int(read_data(sys.argv[1], quiet=True).training.images.sum()))
+"""
+
+
+def test_runs_share_the_cache(tmp_path, cache_home):
+    root = old(fill(tmp_path, [(20, 20)] * 60))
+    command = [sys.executable, "-c", SUM, str(root)]
+    runs = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(3)]
+    sums = {run.communicate(timeout=60)[0] for run in runs}
+    assert sums == {f"{read(root).training.images.sum()}\n".encode()}
+    kinds = sorted(entry.name.split("-")[0] for entry in cache_home.iterdir())
+    assert kinds == ["index", "pixels"]
+
+
+# --- memory
+
+LIMITED = """
+import resource, sys, threading
+import numpy as np
+import striate as st
+from striate.data import Reading, read_data
+
+def go(data, labels=None):
+    found = read_data(data, labels, Reading(), quiet=True)
+    input_shape = (*found.size, found.channels)
+    layers = [st.Conv2D(2, 8, stride=8), st.MaxPool2D(4), st.Flatten(), st.Dense(2)]
+    network = st.Network(layers, input_shape)
+    network.fit(
+        found.training.images, found.training.labels, epochs=1, threads=1,
+        validation_data=(found.validation.images, found.validation.labels),
+        preprocessing=found.preprocessing(input_shape),
+    )
+    network.score(found.test.images, found.test.labels, threads=1)
+    return sum(part.images.nbytes for part in found.parts().values())
+
+threading.stack_size(256 << 10)  # eight megabytes each would say nothing about images
+few = np.random.default_rng(0).integers(0, 256, (60, 100, 100, 3), np.uint8)
+go(few, np.arange(60) % 2)  # everything is imported and every thread has run
+with open("/proc/self/status") as status:
+    used = next(int(line.split()[1]) for line in status if line.startswith("VmData"))
+limit = 16 << 20
+resource.setrlimit(resource.RLIMIT_DATA, ((used << 10) + limit,) * 2)
+assert go(sys.argv[1]) >= 10 * limit
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits as Linux sets them")
+def test_a_set_ten_times_the_memory(tmp_path):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (5600, 100, 100, 3), np.uint8)
+    np.save(tmp_path / "x_train.npy", images)
+    np.save(tmp_path / "y_train.npy", np.arange(5600) % 2)
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"STRIATE_THREADS": "2", "MALLOC_ARENA_MAX": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_all_images_of_a_part_are_one_slice_of_one_file(tmp_path):
+    data = read(fill(tmp_path, [(12, 12)] * 40))
+    bases = {id(part.images.base) for part in data.parts().values()}
+    assert len(bases) == 1
+    assert all(part.images.flags.c_contiguous for part in data.parts().values())
+
+
+def test_settings_that_mean_nothing_are_refused():
+    for wrong, message in (
+        ({"size": (0, 5)}, r"size must be \(height, width\), 1 to 65536 each"),
+        ({"fit": "bend"}, "fit must be one of"),
+        ({"color": "blue"}, "color must be one of"),
+        ({"validation": 1.0}, "validation must be a share from 0"),
+        ({"train_per_class": 0}, "train_per_class must be at least 1"),
+        ({"seed": -1}, "seed must be from 0"),
+        ({"train_per_class": 3, "test_share": 0.5}, "contradict each other"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            replace(Reading(), **wrong)
+
+
+def test_files_are_given_in_memory_too(tmp_path):
+    content = io.BytesIO()
+    Image.fromarray(noise(1, 8, 8)).save(content, "PNG")
+    with pytest.raises(DataError, match="images"):
+        read([content.getvalue()] * 4, [0, 1, 0, 1])
+
+
+# --- fit is told
+
+
+def test_fit_takes_what_the_files_told():
+    images, labels = noise(0, 20, 8, 8, 1), np.arange(20) % 2
+    network = st.Network([st.Flatten(), st.Dense(2)], (8, 8, 1))
+    known = st.Preprocessing.measure(images, (8, 8, 1), fit="crop", ground=255)
+    network.fit(images, labels, epochs=1, preprocessing=known)
+    assert network.preprocessing == known
+    network.fit(images, labels, epochs=1, preprocessing=known)
+    with pytest.raises(UsageError, match="cannot change once a network is trained"):
+        network.fit(images, labels, preprocessing=replace(known, fit="pad"))
+    other = st.Network([st.Flatten(), st.Dense(2)], (9, 9, 1))
+    with pytest.raises(
+        ShapeError, match="for an input of 8x8x1 but the network's is 9x9"
+    ):
+        other.fit(images, labels, preprocessing=known)
+
+
+def test_settings_of_model_files_from_before_have_no_ground():
+    known = st.Preprocessing.measure(noise(0, 20, 8, 8, 1), (8, 8, 1))
+    config = known.to_config()
+    del config["ground"]
+    assert st.Preprocessing.from_config(config) == known
