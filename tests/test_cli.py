@@ -244,7 +244,10 @@ def test_a_loss_that_is_not_finite_ends_with_1_and_good_weights(tmp_path: Path) 
         (["train"], "Missing argument 'DATA'"),
         (["train", "digits", "--epochs", "0"], "0 is not at least 1"),
         (["train", "digits", "--epochs", "many"], "'many' is not a whole number"),
-        (["train", "digits", "--network", "resnet"], "'resnet' is not one of 'lenet5'"),
+        (
+            ["train", "digits", "--network", "alexnet"],
+            "'alexnet' is not one of 'lenet5'",
+        ),
         (["train", "digits", "--learning-rate", "0"], "0 is not above 0"),
         (["train", "digits", "--learning-rate", "nan"], "nan is not above 0"),
         (["train", "digits", "--learning-rate", "inf"], "inf is not above 0"),

@@ -1,0 +1,150 @@
+"""Which network for which images: by their size and number, and told why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..arguments import spell
+from ..layers import Conv2D
+from ..network import Network
+from ..receptive import receptive_field
+from .modern import vgg
+
+WIDTHS = (64, 48, 32, 24, 16, 12, 8)
+"""Channels of the first stage, widest first; the first that is quick enough is taken."""
+
+_FEWEST_EPOCHS, _MOST_EPOCHS = 8, 100
+_OPERATIONS = (
+    6  # a multiply-add in training: forward and two gradients, 2 operations each
+)
+# What a run may cost, so that two processor cores need seconds for hundreds of images
+# and a few minutes for any number.
+_OPERATIONS_AN_IMAGE, _MOST_OPERATIONS = 6e9, 1.5e13
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A network chosen for a set of images, and for how many epochs it is trained."""
+
+    network: Network
+    width: int
+    epochs: int
+
+    def reason(self, images: int, images_per_second: float) -> str:
+        """Say in two lines what was chosen and why, and how long it will take."""
+        network = self.network
+        fields = [
+            receptive_field(network, one.index)
+            for one in network.resolved
+            if isinstance(one.layer, Conv2D)
+        ]
+        seconds = self.epochs * images / images_per_second
+        return (
+            f"vgg of width {self.width}, {len({field.jump for field in fields})} stages: "
+            f"the last convolution sees {spell(fields[-1].size)} pixels, the whole "
+            f"{spell(network.input_shape[:2])} of the image\n"
+            f"{network.parameters:,} parameters, "
+            f"{network.summary().multiply_adds:,} multiply-adds an image; {self.epochs} "
+            f"epochs of {images:,} images take about {_duration(seconds)}"
+        )
+
+
+def auto_epochs(images: int) -> int:
+    """Return for how many epochs a chosen network is trained on so many images.
+
+    Fewer images are seen more often: 2,800 / sqrt(images), from 8 to 100.
+
+    >>> auto_epochs(200), auto_epochs(1_300), auto_epochs(60_000)
+    (100, 78, 11)
+    """
+    wished = round(2_800 / math.sqrt(max(images, 1)))
+    return max(_FEWEST_EPOCHS, min(_MOST_EPOCHS, wished))
+
+
+def choose(
+    input_shape: tuple[int, int, int],
+    classes: int,
+    images: int,
+    *,
+    epochs: int | None = None,
+    seed: int = 0,
+) -> Choice:
+    """Return the network for `images` training images, by rules alone.
+
+    `vgg`, as deep as its last convolution needs to see the whole image, and as wide as
+    a few minutes of two processor cores allow; `epochs` as `auto_epochs` has them,
+    unless given. Raises ShapeError for images of less than 8 pixels a side.
+
+    >>> choice = choose((48, 48, 3), classes=10, images=1_300)
+    >>> choice.width, choice.epochs
+    (8, 78)
+    """
+    epochs = epochs or auto_epochs(images)
+    allowed = min(_OPERATIONS_AN_IMAGE * images, _MOST_OPERATIONS)
+
+    def quick_enough(network: Network) -> bool:
+        cost = _OPERATIONS * network.summary().multiply_adds
+        return cost * images * epochs <= allowed
+
+    return _widest(input_shape, classes, seed, epochs, quick_enough)
+
+
+def choose_within(
+    seconds: float,
+    speed: Callable[[Network], float],
+    input_shape: tuple[int, int, int],
+    classes: int,
+    images: int,
+    *,
+    seed: int = 0,
+) -> Choice:
+    """Return the widest network that is trained well within so many seconds.
+
+    `speed` measures the images per second that a network trains here. The narrowest is
+    measured first, and from it what the others would reach; then the chosen one, for as
+    many epochs as fit in.
+    """
+    epochs = auto_epochs(images)
+    narrow = vgg(input_shape, classes, width=WIDTHS[-1], seed=seed)
+    rate = speed(narrow) * narrow.summary().multiply_adds
+
+    def quick_enough(network: Network) -> bool:
+        return images * epochs * network.summary().multiply_adds <= rate * seconds
+
+    choice = _widest(input_shape, classes, seed, epochs, quick_enough)
+    fitting = epochs_within(seconds, speed(choice.network), images)
+    return Choice(choice.network, choice.width, fitting)
+
+
+def epochs_within(seconds: float, images_per_second: float, images: int) -> int:
+    """Return how many epochs fit into a time, at least one.
+
+    >>> epochs_within(60.0, 10_000.0, 50_000)
+    12
+    """
+    return max(1, int(seconds * images_per_second / images))
+
+
+def _widest(
+    input_shape: tuple[int, int, int],
+    classes: int,
+    seed: int,
+    epochs: int,
+    quick_enough: Callable[[Network], bool],
+) -> Choice:
+    for width in WIDTHS:
+        network = vgg(input_shape, classes, width=width, seed=seed)
+        if quick_enough(network) or width == WIDTHS[-1]:
+            break
+    return Choice(network, width, epochs)
+
+
+def _duration(seconds: float) -> str:
+    """Say a time as people round it.
+
+    >>> _duration(23.4), _duration(200)
+    ('23 s', '3.3 minutes')
+    """
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} minutes"
