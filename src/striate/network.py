@@ -123,6 +123,7 @@ class Network(Inspection):
             epochs=epochs,
             batch_size=batch_size,
             optimizer=optimizer,
+            normalized=self.engine.normalizes is not None,
             schedule=schedule,
             seed=seed,
             label_smoothing=label_smoothing,

@@ -34,7 +34,8 @@ _OPTIONS = (
         "--augment",
         type=click.Choice(CHOICES["level"]),
         help="Change training images anew in every epoch, by a level for drawings or "
-        "for photographs, as the data are. No level mirrors.  [default: none]",
+        "for photographs, as the data are. No level mirrors.  [default: default with "
+        "--network auto, light below 10 epochs; else none]",
     ),
     click.option(
         "--flip",
@@ -62,7 +63,7 @@ _NAMES = ("augment", "flip", *LIMITS, "outside")
 
 
 def augment_options(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a verb the options of augmentation; it gets one `augmentation` for them."""
+    """Give a verb the options of augmentation; it gets those given as `augmentation`."""
 
     @functools.wraps(verb)
     def with_augmentation(*arguments: Any, **options: Any) -> Any:
@@ -70,8 +71,10 @@ def augment_options(verb: Callable[..., Any]) -> Callable[..., Any]:
         settings = {
             name: value for name, value in settings.items() if value is not None
         }
-        augmentation = Augmentation(settings.pop("augment", "none"), **settings)
-        return verb(*arguments, augmentation=augmentation, **options)
+        if "augment" in settings:
+            settings["level"] = settings.pop("augment")
+        Augmentation(**settings)  # what means nothing is told now
+        return verb(*arguments, augmentation=settings, **options)
 
     for option in reversed(_OPTIONS):
         with_augmentation = option(with_augmentation)

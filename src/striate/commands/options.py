@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from ..errors import UsageError
+from ..network import Network
 from ..training.augmentation import Augmentation
 from ..training.optimizers import SGD, Adam, AdamW, Optimizer
 from ..training.schedules import SCHEDULES
@@ -74,6 +75,9 @@ class WholeNumber(Number):
         super().__init__(low, high, "[]")
 
 
+CHOSEN_SMOOTHING = 0.1  # of labels, for networks chosen by the data
+MANY_EPOCHS = 10  # from which on images may be changed by more than little
+
 COUNT = WholeNumber(1)
 SHARE = Number(0, 1)
 TARGET = Number(0, 1, "[]")
@@ -92,13 +96,15 @@ class Recipe:
     weight_decay: float | None
     clip_norm: float | None
     schedule: str
-    label_smoothing: float
+    label_smoothing: float | None
     seed: int
-    augmentation: Augmentation
+    augmentation: Mapping[str, Any]
+    class_weight: str | None = None
+    ema_decay: float | None = None
 
-    def build_optimizer(self, batch_size: int) -> Optimizer:
+    def build_optimizer(self, batch_size: int, normalized: bool = False) -> Optimizer:
         """Return the optimizer; UsageError where options do not belong to it."""
-        defaults = default_optimizer(batch_size)
+        defaults = default_optimizer(batch_size, normalized)
         given: dict[str, float | bool] = {
             name: value
             for name in ("learning_rate", "momentum", "weight_decay")
@@ -122,19 +128,39 @@ class Recipe:
         except ValueError as error:
             raise UsageError(str(error)) from error
 
-    def settle(self, images: int) -> Settings:
-        """Return the settings for so many training images."""
+    def settle(
+        self,
+        images: int,
+        network: Network,
+        *,
+        chosen: bool = False,
+        epochs: int | None = None,
+    ) -> Settings:
+        """Return the settings for so many training images and a network.
+
+        One that was ``chosen`` by the data is trained with what goes with it, where the
+        user says nothing else: changed images, and labels that are smoothed.
+        """
         batch_size = self.batch_size or default_batch_size(images)
-        return Settings.for_images(
-            images,
-            epochs=self.epochs,
+        normalized = network.engine.normalizes is not None
+        epochs = epochs or self.epochs or default_epochs(images)
+        smoothing = self.label_smoothing
+        if smoothing is None:
+            smoothing = CHOSEN_SMOOTHING if chosen else 0.0
+        level = "none"
+        if chosen:
+            level = "default" if epochs >= MANY_EPOCHS else "light"
+        return Settings(
+            epochs=epochs,
             batch_size=batch_size,
-            optimizer=self.build_optimizer(batch_size),
+            optimizer=self.build_optimizer(batch_size, normalized),
             schedule=self.schedule,
             seed=self.seed,
-            label_smoothing=self.label_smoothing,
+            label_smoothing=smoothing,
             clip_norm=self.clip_norm,
-            augmentation=self.augmentation,
+            class_weight=self.class_weight,
+            ema_decay=self.ema_decay,
+            augmentation=Augmentation(**{"level": level, **self.augmentation}),
         )
 
 
@@ -208,9 +234,8 @@ _STEP_OPTIONS = (
         "--label-smoothing",
         type=Number(0, 1, "[)"),
         metavar="X",
-        default=0.0,
-        show_default=True,
-        help="Share of every label spread over all classes.",
+        help="Share of every label spread over all classes.  "
+        f"[default: {CHOSEN_SMOOTHING:g} with --network auto, else 0]",
     ),
     click.option(
         "--seed",

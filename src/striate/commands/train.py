@@ -9,19 +9,21 @@ from typing import Any
 import click
 
 from ..data import Data, Reading, data_hash, read_data
+from ..data.load import is_published
 from ..engine.machine import thread_count
 from ..errors import UsageError
-from ..network import Network
+from ..network import Network, load
 from ..saving.files import check_destination
 from ..saving.modelfile import unwritable
-from ..zoo import NETWORKS, input_shape_for
+from ..zoo import NETWORKS
 from .answers import calibrate
 from .augment_options import augment_options
+from .choice import AUTO, choose_network, read_as
 from .config import config_option, differences, is_repeated, recorded_options
 from .console import Console, common_options, instruction_set, target
 from .course import follow
 from .data_options import data_options, say_what_was_read
-from .options import TARGET, Recipe, WholeNumber, recipe_options
+from .options import TARGET, Number, Recipe, WholeNumber, recipe_options
 from .report import Report, rejected_values
 from .runfolder import RunFolder, versions
 from .runreport import write_report
@@ -32,10 +34,35 @@ from .runreport import write_report
 @click.option(
     "--network",
     "name",
-    type=click.Choice(tuple(NETWORKS)),
-    default="lenet5",
-    show_default=True,
-    help="What to train; `striate summary NETWORK` shows it.",
+    type=click.Choice((AUTO, *NETWORKS)),
+    help="What to train; `striate summary NETWORK` shows it, auto chooses by the images."
+    "  [default: auto; lenet5 for named data sets and IDX]",
+)
+@click.option(
+    "--width",
+    type=WholeNumber(1),
+    metavar="N",
+    help="Channels of the first stage, for auto, vgg, mobilenet and resnet.  "
+    "[default: 16; auto: by the images]",
+)
+@click.option(
+    "--from",
+    "earlier",
+    metavar="MODEL",
+    help="Go on from this model: with its classes train it further, with others keep its "
+    "features. Images are read as it knows them.",
+)
+@click.option(
+    "--minutes",
+    type=Number(0),
+    metavar="N",
+    help="Train the best network, for the epochs, that fit into so many minutes here.",
+)
+@click.option(
+    "--patience",
+    type=WholeNumber(1),
+    metavar="N",
+    help="Stop after N epochs without a lower validation loss, and keep the best.",
 )
 @recipe_options
 @augment_options
@@ -70,7 +97,11 @@ def train(
     console: Console,
     /,
     data: str,
-    name: str,
+    name: str | None,
+    width: int | None,
+    earlier: str | None,
+    minutes: float | None,
+    patience: int | None,
     reading: Reading,
     threads: int | None,
     output: str | None,
@@ -89,28 +120,34 @@ def train(
     \b
     Examples:
       striate train digits
-      striate train photos/ --size 48
+      striate train photos/ --size 48 --run runs/photos
+      striate train photos/ --minutes 5
+      striate train more-photos/ --from photos-auto.safetensors
       striate train mnist --epochs 3 -o quick.safetensors
       striate train mnist --optimizer adam --validation 0.1 --run runs/adam
       striate train --config runs/adam/settings.json --run runs/again
     """
     recipe = Recipe(**options)
     recipe.build_optimizer(1)  # contradictions are told before anything is loaded
+    _refuse_contradictions(name, earlier, minutes, recipe.epochs)
     threads = thread_count(threads)
+    start = load(earlier) if earlier else None
+    if start:
+        reading = read_as(start, reading)
     loaded = read_data(data, reading=reading, quiet=console.quiet)
     say_what_was_read(console, loaded)
-    if fail_under is not None and not (loaded.test or loaded.validation):
-        raise UsageError(
-            f"--fail-under needs images to measure, but {loaded.name} has neither a "
-            "test nor a validation part; give one of --test-share and --validation."
-        )
-    settings = recipe.settle(len(loaded.training))
-    network = NETWORKS[name](
-        input_shape=input_shape_for((*loaded.size, loaded.channels)),
-        classes=len(loaded.training.classes),
-        seed=recipe.seed,
+    _refuse_missing_parts(loaded, fail_under, patience)
+    name = name or ("lenet5" if is_published(data) else AUTO)
+    chosen = choose_network(
+        loaded,
+        name,
+        recipe,
+        width=width,
+        earlier=start,
+        minutes=minutes,
+        threads=threads,
     )
-    preprocessing = loaded.preprocessing(network.input_shape)
+    name, network, settings = chosen.name, chosen.network, chosen.settings
     folder = RunFolder(run) if run else None
     path = Path(output or f"{loaded.name}-{name}.safetensors")
     if folder and not output:
@@ -131,11 +168,10 @@ def train(
         for words in differences(context, record):
             console.note(words)
         if folder:
-            options = recorded_options(context, epochs=settings.epochs)
+            options = recorded_options(context, **chosen.options)
             folder.write_settings(options, record)
-    console.note(f"network {name}: {network.parameters:,} parameters")
-    chosen = " (chosen by the number of images; --epochs changes it)"
-    console.note(f"epochs {settings.epochs}{'' if recipe.epochs else chosen}")
+    for line in chosen.lines:
+        console.note(line)
     console.detail(f"settings {settings}, {threads} threads")
     course = follow(
         console,
@@ -198,6 +234,35 @@ def train(
     what, measured = ("test", test) if test else ("validation", validation)
     missed = target(console, measured, fail_under, what) if measured else 0
     return course.code or missed
+
+
+def _refuse_contradictions(
+    name: str | None, earlier: str | None, minutes: float | None, epochs: int | None
+) -> None:
+    if name and earlier:
+        raise UsageError(
+            "--from goes on with the network of its model, so --network means nothing; "
+            "leave one of them out."
+        )
+    if minutes and epochs:
+        raise UsageError(
+            "--minutes decides how many epochs are trained; leave out --epochs."
+        )
+
+
+def _refuse_missing_parts(
+    data: Data, fail_under: float | None, patience: int | None
+) -> None:
+    if fail_under is not None and not (data.test or data.validation):
+        raise UsageError(
+            f"--fail-under needs images to measure, but {data.name} has neither a "
+            "test nor a validation part; give one of --test-share and --validation."
+        )
+    if patience is not None and not data.validation:
+        raise UsageError(
+            f"--patience watches the validation loss, but {data.name} has no validation "
+            "part; give --validation 0.1."
+        )
 
 
 def _check(path: Path) -> None:

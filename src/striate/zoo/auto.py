@@ -68,20 +68,24 @@ def choose(
     classes: int,
     images: int,
     *,
+    width: int | None = None,
     epochs: int | None = None,
     seed: int = 0,
 ) -> Choice:
     """Return the network for `images` training images, by rules alone.
 
     `vgg`, as deep as its last convolution needs to see the whole image, and as wide as
-    a few minutes of two processor cores allow; `epochs` as `auto_epochs` has them,
-    unless given. Raises ShapeError for images of less than 8 pixels a side.
+    a few minutes of two processor cores allow, for the epochs of `auto_epochs`; `width`
+    and `epochs` may be given. Raises ShapeError for images of less than 8 pixels a side.
 
     >>> choice = choose((48, 48, 3), classes=10, images=1_300)
     >>> choice.width, choice.epochs
     (8, 78)
     """
     epochs = epochs or auto_epochs(images)
+    if width is not None:
+        network = vgg(input_shape, classes, width=width, seed=seed)
+        return Choice(network, width, epochs)
     allowed = min(_OPERATIONS_AN_IMAGE * images, _MOST_OPERATIONS)
 
     def quick_enough(network: Network) -> bool:
@@ -100,11 +104,10 @@ def choose_within(
     *,
     seed: int = 0,
 ) -> Choice:
-    """Return the widest network that is trained well within so many seconds.
+    """Return the widest network that can be trained well within so many seconds.
 
-    `speed` measures the images per second that a network trains here. The narrowest is
-    measured first, and from it what the others would reach; then the chosen one, for as
-    many epochs as fit in.
+    `speed` measures the images per second that a network trains here: the narrowest
+    one, from which follows what the others would reach.
     """
     epochs = auto_epochs(images)
     narrow = vgg(input_shape, classes, width=WIDTHS[-1], seed=seed)
@@ -113,9 +116,7 @@ def choose_within(
     def quick_enough(network: Network) -> bool:
         return images * epochs * network.summary().multiply_adds <= rate * seconds
 
-    choice = _widest(input_shape, classes, seed, epochs, quick_enough)
-    fitting = epochs_within(seconds, speed(choice.network), images)
-    return Choice(choice.network, choice.width, fitting)
+    return _widest(input_shape, classes, seed, epochs, quick_enough)
 
 
 def epochs_within(seconds: float, images_per_second: float, images: int) -> int:

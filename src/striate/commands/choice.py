@@ -1,0 +1,180 @@
+"""Which network `striate train` trains, with which settings, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from ..arguments import spell
+from ..data import Data, Reading
+from ..data.reading import Color
+from ..data.splits import Split
+from ..errors import DataError, UsageError
+from ..network import Network
+from ..training.settings import Settings
+from ..training.speed import training_speed
+from ..zoo import NETWORKS, input_shape_for
+from ..zoo.auto import choose, choose_within, epochs_within
+from .options import Recipe
+
+AUTO = "auto"
+TUNED = "fine-tuned"
+"""What a network is called that goes on from an earlier model."""
+
+WITHOUT_WIDTH = ("lenet5", "lenet5-1998")
+"""The networks whose channels are as their papers have them."""
+
+_COLORS: Mapping[int, Color] = {1: "grey", 3: "rgb"}
+_KEPT_BACK = 0.1  # of --minutes, for what is not training and for a machine that slows
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A network to be trained, its name, and how.
+
+    ``lines`` say why; ``options`` are those of the command line that choose the same
+    again, without asking how fast the machine is.
+    """
+
+    network: Network
+    name: str
+    settings: Settings
+    lines: tuple[str, ...]
+    options: Mapping[str, object]
+
+
+def choose_network(
+    data: Data,
+    name: str,
+    recipe: Recipe,
+    *,
+    width: int | None,
+    earlier: Network | None,
+    minutes: float | None,
+    threads: int,
+) -> Chosen:
+    """Return the network called ``name`` for these data, or the one to go on from.
+
+    ``width`` is the channels of its first stage. With ``minutes`` the time decides for
+    how many epochs it is trained and, where nothing else does, how wide it is.
+    """
+    training = data.training
+    count, classes = len(training), len(training.classes)
+    automatic = name == AUTO and earlier is None
+
+    def settle(network: Network, epochs: int | None) -> Settings:
+        return recipe.settle(count, network, chosen=automatic, epochs=epochs)
+
+    def speed(network: Network) -> float:
+        return training_speed(
+            network,
+            training.images,
+            training.labels,
+            settle(network, epochs=None),
+            threads=threads,
+        )
+
+    planned = None if minutes is None else 60 * minutes * (1 - _KEPT_BACK)
+    if automatic:
+        shape = (*data.size, data.channels)
+        if planned is not None and width is None:
+            choice = choose_within(
+                planned, speed, shape, classes, count, seed=recipe.seed
+            )
+        else:
+            choice = choose(
+                shape,
+                classes,
+                count,
+                width=width,
+                epochs=recipe.epochs,
+                seed=recipe.seed,
+            )
+        network, epochs = choice.network, choice.epochs
+        rate = speed(network)
+        if planned is not None:
+            epochs = epochs_within(planned, rate, count)
+        lines = replace(choice, epochs=epochs).reason(count, rate).splitlines()
+        options = {"network": AUTO, "width": choice.width}
+    else:
+        if earlier is not None:
+            network, name = going_on(earlier, data, recipe.seed), TUNED
+        else:
+            network = _named(name, width, data, recipe.seed)
+        epochs = recipe.epochs
+        if planned is not None:
+            epochs = epochs_within(planned, speed(network), count)
+        lines = [f"network {name}: {network.parameters:,} parameters"]
+        options = {} if earlier else {"network": name, "width": width}
+    settings = settle(network, epochs)
+    if not automatic:
+        lines.append(_epochs_line(settings.epochs, recipe.epochs, minutes))
+    options |= {"epochs": settings.epochs, "minutes": None}
+    return Chosen(network, name, settings, tuple(lines), options)
+
+
+def _named(name: str, width: int | None, data: Data, seed: int) -> Network:
+    wide = {} if width is None else {"width": width}
+    if wide and name in WITHOUT_WIDTH:
+        raise UsageError(
+            f"--width belongs to networks made of stages, not to {name}; leave it out."
+        )
+    return NETWORKS[name](
+        input_shape=input_shape_for((*data.size, data.channels)),
+        classes=len(data.training.classes),
+        seed=seed,
+        **wide,
+    )
+
+
+def _epochs_line(epochs: int, given: int | None, minutes: float | None) -> str:
+    if given:
+        return f"epochs {epochs}"
+    why = "as fit into the time" if minutes else "chosen by the number of images"
+    return f"epochs {epochs} ({why}; --epochs changes it)"
+
+
+def read_as(earlier: Network, reading: Reading) -> Reading:
+    """Return how images are read for a network to go on with: as it knows them.
+
+    The seed of its split is kept, so that the images it was not to see stay apart.
+    Raises UsageError where the reading asks for something else, DataError where the
+    network was not trained on pixels.
+    """
+    known = earlier.preprocessing
+    if known is None:
+        raise DataError(
+            "the model in --from was not trained on uint8 images; train one with "
+            "`striate train`, or go on in Python with Network.fit."
+        )
+    if known.channels not in _COLORS:
+        raise DataError(
+            f"the model in --from takes {known.channels} channels, which image files do "
+            "not have; go on in Python with Network.fit."
+        )
+    color = _COLORS[known.channels]
+    if reading.size not in (None, known.image_size) or reading.color not in (
+        "auto",
+        color,
+    ):
+        raise UsageError(
+            f"the model in --from takes {color} images of {spell(known.image_size)}; "
+            "leave out --size and --color, or train without --from."
+        )
+    split = earlier.training.get("split")
+    seed = Split.from_config(split).rule.seed if split else reading.seed
+    return replace(
+        reading, size=known.image_size, color=color, fit=known.fit, seed=seed
+    )
+
+
+def going_on(earlier: Network, data: Data, seed: int) -> Network:
+    """Return an earlier network, for the classes of these data.
+
+    With the same classes it is itself; with others its features are kept and the last
+    layer is new.
+    """
+    classes = data.training.classes
+    if tuple(map(str, earlier.classes or ())) == classes:
+        return earlier
+    return earlier.with_classes(classes, seed)
