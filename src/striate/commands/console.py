@@ -15,10 +15,13 @@ import click
 from .. import _core
 from ..errors import DataError, ModelFileError, ShapeError, StriateError, UsageError
 from .report import Report
+from .streams import discard
 
 FAILED, WRONG_USAGE, BAD_DATA, TARGET_MISSED, INTERRUPTED = 1, 2, 3, 4, 130
 
-VERBOSE = "striate.verbose"  # the key under which errors find whether -v was given
+# What errors find out from click's context: whether -v was given, and the file of a
+# model that is safe already.
+VERBOSE, SAVED = "striate.verbose", "striate.saved"
 
 Parameters = ParamSpec("Parameters")
 
@@ -51,8 +54,16 @@ class Console:
         click.echo(f"{click.style('Error', fg='red')}: {text}", err=True)
 
     def result(self, text: str, values: Mapping[str, Any]) -> None:
-        """Give a result: ``text`` to people, ``values`` as one line of JSON to programs."""
-        click.echo(json.dumps(values) if self.json else text)
+        """Give a result: ``text`` to people, ``values`` as one line of JSON to programs.
+
+        Raises BrokenPipeError where the reader of a pipe is gone, OSError where there is
+        no room; either is told once and not again when Python ends.
+        """
+        try:
+            click.echo(json.dumps(values) if self.json else text)
+        except OSError:
+            discard(sys.stdout)
+            raise
 
 
 def common_options(

@@ -17,6 +17,7 @@ from ..network import Network
 from ..training.callbacks import Progress, TrainingPlan
 from ..training.settings import Settings
 from .console import FAILED, INTERRUPTED, Console
+from .interrupts import Interrupts
 from .progress import ProgressLine
 from .runfolder import RunFolder
 
@@ -81,6 +82,7 @@ def follow(
     threads: int,
     folder: RunFolder | None,
     preprocessing: Preprocessing,
+    interrupts: Interrupts,
 ) -> Course:
     """Train; Ctrl-C and a loss that is not finite end it early, with good weights."""
     course = Course()
@@ -89,7 +91,7 @@ def follow(
     held = (validation.images, validation.labels) if validation else None
     began = time.perf_counter()
     try:
-        with progress:
+        with interrupts.heeded(), progress:
             network.fit(
                 training.images,
                 training.labels,

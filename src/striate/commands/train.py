@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ from ..saving.modelfile import unwritable
 from ..zoo import NETWORKS, input_shape_for
 from .answers import calibrate
 from .config import config_option, differences, is_repeated, recorded_options
-from .console import Console, common_options, instruction_set, target
+from .console import SAVED, Console, common_options, instruction_set, target
 from .course import follow
 from .data_options import data_options, say_what_was_read
+from .interrupts import Interrupts
 from .options import TARGET, Recipe, WholeNumber, recipe_options
 from .report import Report, rejected_values
 from .runfolder import RunFolder, versions
@@ -135,21 +137,25 @@ def train(
     chosen = " (chosen by the number of images; --epochs changes it)"
     console.note(f"epochs {settings.epochs}{'' if recipe.epochs else chosen}")
     console.detail(f"settings {settings}, {threads} threads")
-    course = follow(
-        console,
-        network,
-        loaded.training,
-        loaded.validation,
-        settings,
-        threads,
-        folder,
-        preprocessing,
-    )
-    if loaded.split:
-        network.training = {**network.training, "split": loaded.split.to_config()}
-    if loaded.validation:
-        calibrate(network, loaded.validation)
-    path = _save(console, network, path, unfinished=course.code != 0)
+    with Interrupts() as interrupts:
+        course = follow(
+            console,
+            network,
+            loaded.training,
+            loaded.validation,
+            settings,
+            threads,
+            folder,
+            preprocessing,
+            interrupts,
+        )
+        if loaded.split:
+            split = loaded.split.to_config()
+            network.training = {**network.training, "split": split}
+        if loaded.validation:
+            calibrate(network, loaded.validation)
+        path = _save(console, network, path, unfinished=course.code != 0)
+        context.meta[SAVED] = path
     best = None
     if folder and loaded.validation:
         best = folder.write_best(network, loaded.validation)
@@ -181,7 +187,8 @@ def train(
     lines = [f"validation accuracy {validation}"] if validation else []
     lines += [f"test accuracy {test}"] if test else []
     lines += [f"model {path}, {result['model_bytes']:,} bytes"]
-    console.result("\n".join(lines), result)
+    with suppress(BrokenPipeError):  # what is left to do needs no reader
+        console.result("\n".join(lines), result)
     if folder:
         told = {"validation": validation, "test": test}
         reports = {

@@ -80,6 +80,7 @@ def fit(
             record.write("begun")
             hooks.on_train_begin(network, info)
             run.go(hooks, lambda: network.stop_training)
+            record.write("stopped" if network.stop_training else "completed")
         except KeyboardInterrupt:
             record.write("interrupted")
             raise
@@ -89,7 +90,6 @@ def fit(
         except BaseException:
             record.write("failed")
             raise
-        record.write("stopped" if network.stop_training else "completed")
     return run.history
 
 
