@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
+from ..arguments import shown
 from ..errors import DataError, ShapeError, UsageError
 from .arrays import Pixels, as_array, as_images
 from .preprocess import Preprocessing
@@ -55,6 +56,11 @@ def prepare(
     and, where the network was trained on pixels, be declared `preprocessed`. `invert`
     turns dark and bright pixels. Raises ShapeError, DataError or UsageError.
     """
+    if not isinstance(invert, bool | np.bool_):
+        raise UsageError(
+            f"invert must be True or False for arrays, not {shown(invert)}; only image "
+            "files are judged one by one, by predict_files."
+        )
     array = as_array(x, what)
     if array.dtype != np.uint8:
         _check_floats(array, rule, preprocessed, invert, what)
@@ -71,9 +77,11 @@ def prepare(
             f"{what} are uint8 pixels but this network was trained on float arrays and "
             "cannot know how those were made from pixels; give floats made likewise."
         )
-    channels = rule.input_shape[2]
+    *within, channels = rule.input_shape
     size = known.image_size if known else (None, None)
-    pixels = as_images(array, (*size, channels), what=what).astype(np.uint8, copy=False)
+    pixels = as_images(
+        array, (*size, channels), what=what, within=tuple(within)
+    ).astype(np.uint8, copy=False)
     if invert:
         pixels = 255 - pixels
     known = known or _plain(pixels, rule.input_shape)
