@@ -182,7 +182,9 @@ def test_a_network_trained_on_floats_does_not_guess_what_pixels_mean():
 def test_invert_of_arrays_is_true_or_false():
     network = fitted()
     for wrong in ("auto", None, 1):
-        with pytest.raises(st.UsageError, match=r"True or False for arrays, not .*files"):
+        with pytest.raises(
+            st.UsageError, match=r"True or False for arrays, not .*files"
+        ):
             network.predict(PIXELS, invert=wrong)
 
 

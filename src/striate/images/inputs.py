@@ -77,10 +77,10 @@ def prepare(
             f"{what} are uint8 pixels but this network was trained on float arrays and "
             "cannot know how those were made from pixels; give floats made likewise."
         )
-    *within, channels = rule.input_shape
+    height, width, channels = rule.input_shape
     size = known.image_size if known else (None, None)
     pixels = as_images(
-        array, (*size, channels), what=what, within=tuple(within)
+        array, (*size, channels), what=what, within=(height, width)
     ).astype(np.uint8, copy=False)
     if invert:
         pixels = 255 - pixels
