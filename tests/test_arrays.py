@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from striate.errors import DataError, ShapeError
+from striate.errors import DataError, ShapeError, UsageError
 from striate.images.arrays import as_images
 from striate.images.labels import as_labels
 
@@ -178,6 +178,20 @@ def test_every_shape_is_taken_or_refused_in_words(shape, data):
     assert taken.size == np.prod(shape, dtype=int)
     for size, rule in zip(taken.shape[1:], expected, strict=True):
         assert rule in (None, size)
+
+
+def test_what_memory_does_not_hold_is_refused_before_it_is_copied():
+    huge = np.broadcast_to(np.uint8(0), (1, 60_000, 60_000, 3))
+    with pytest.raises(
+        ShapeError, match=r"60000x60000 pixels do not fit .* of 28x28; m"
+    ):
+        as_images(huge, (None, None, 3), within=(28, 28))
+    many = np.broadcast_to(np.uint8(0), (2**40, 28, 28, 1))
+    for images in (many, np.broadcast_to(np.float64(0), many.shape)):
+        with pytest.raises(
+            UsageError, match=r"a copy of images, .* takes .* fewer ima"
+        ):
+            as_images(images, GREY)
 
 
 # --- types and values that are not

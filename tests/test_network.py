@@ -307,6 +307,10 @@ def nameless(metadata):
         (lambda m: m["architecture"].update(input_shape=[2**29, 1, 1]), "at most"),
         (lambda m: m["architecture"]["layers"][0].update(kind="Evil"), "Evil"),
         (lambda m: nameless(m)["layers"][4].update(units=2**27), "be of shape"),
+        (
+            lambda m: m["architecture"].update(layers=[{"kind": "ReLU"}] * 10_001),
+            "at most 10,000 layers, .* but gets more; leave",
+        ),
         (lambda m: m["architecture"].update(seed=-1), "seed must be"),
         (lambda m: m.update(classes=["a", "b"]), "must be 4 names"),
         (lambda m: m.update(classes=["a", "a", "b", "c"]), "different strings"),
@@ -325,6 +329,17 @@ def test_model_files_whose_parts_contradict_each_other_are_refused(
     with pytest.raises(st.ModelFileError, match=text) as caught:
         st.load(tmp_path / "bad.safetensors")
     assert "bad.safetensors" in str(caught.value)
+
+
+@pytest.mark.parametrize("training", [{"earlier_epochs": "x", "epochs": None}, {}])
+def test_a_model_whose_record_says_nothing_can_be_trained_on(tmp_path, training):
+    fitted().save(tmp_path / "good.safetensors")
+    weights, metadata = load_model(tmp_path / "good.safetensors")
+    metadata["training"] = training
+    save_model(tmp_path / "odd.safetensors", weights, metadata)
+    network = st.load(tmp_path / "odd.safetensors")
+    network.fit(PIXELS, np.arange(7) % 4, epochs=1)
+    assert (network.training["earlier_epochs"], network.training["epochs"]) == (0, 1)
 
 
 def test_files_must_be_a_list():

@@ -13,6 +13,7 @@ from ..errors import UsageError
 from ..training.optimizers import SGD, Adam, AdamW, Optimizer
 from ..training.schedules import SCHEDULES
 from ..training.settings import (
+    MOST,
     Settings,
     default_batch_size,
     default_epochs,
@@ -73,7 +74,7 @@ class WholeNumber(Number):
         super().__init__(low, high, "[]")
 
 
-COUNT = WholeNumber(1)
+COUNT = WholeNumber(1, MOST)
 SHARE = Number(0, 1)
 TARGET = Number(0, 1, "[]")
 

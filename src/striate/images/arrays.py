@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import spell
+from ..engine.machine import check_memory
 from ..errors import DataError, ShapeError
 
 Expected = tuple[int | None, int | None, int | None]
@@ -54,9 +56,21 @@ def as_images(
         raise DataError(f"{what} hold nothing: their shape is {array.shape}")
     _check_type(array, x, what)
     array = _with_channels(array, expected, within, what)
-    if array.dtype == np.uint8:
+    if within is not None and not _inside(array.shape[1:3], within):
+        raise ShapeError(
+            f"{what} of {spell(array.shape[1:3])} pixels do not fit into the network's "
+            f"input of {spell(within)}; make them smaller or the input larger."
+        )
+    dtype: type[Any] = np.uint8
+    if array.dtype != np.uint8:
+        dtype = np.float64 if double else np.float32
+    if array.dtype != dtype or not array.flags.c_contiguous:
+        amount = array.size * np.dtype(dtype).itemsize
+        remedy = "give fewer images at once"
+        check_memory(amount, f"a copy of {what}, in one piece of memory,", remedy)
+    if dtype is np.uint8:
         return np.ascontiguousarray(array)
-    return _finite(array, np.float64 if double else np.float32, what)
+    return _finite(array, dtype, what)
 
 
 def as_array(x: object, what: str) -> NDArray[Any]:

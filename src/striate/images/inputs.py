@@ -111,11 +111,6 @@ def _plain(
 ) -> Preprocessing:
     """What an untrained network does with pixels: divide by 255, centre on black."""
     height, width = pixels.shape[1:3]
-    if height > input_shape[0] or width > input_shape[1]:
-        raise ShapeError(
-            f"images of {height}x{width} pixels do not fit into the network's input of "
-            f"{input_shape[0]}x{input_shape[1]}; make them smaller or the input larger."
-        )
     channels = input_shape[2]
     return Preprocessing(
         image_size=(height, width),

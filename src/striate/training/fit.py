@@ -162,7 +162,7 @@ class _Record:
         self._network = network
         self._run = run
         before = network.training
-        earlier = before.get("earlier_epochs", 0) + before.get("epochs", 0)
+        earlier = sum(_epochs(before, name) for name in ("earlier_epochs", "epochs"))
         self._fixed = {
             "versions": {"striate": _core.version, "numpy": np.__version__},
             "isa": network.engine.plan.isa,
@@ -187,3 +187,9 @@ class _Record:
             "ending": ending,
             "history": history,
         }
+
+
+def _epochs(training: dict[str, Any], name: str) -> int:
+    """A number of epochs in a record, which may come from any file: 0 for no number."""
+    number = training.get(name)
+    return number if type(number) is int and number > 0 else 0
