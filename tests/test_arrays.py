@@ -306,6 +306,8 @@ LABELS = [
     ([3, -1], 2, "labels[1] is -1 but labels start at 0"),
     (np.array([2**63], "u8"), 1, "more than 64 bits hold"),
     (["a", None], 2, "labels[0] is 'a' but labels[1] is None"),
+    ([1, "a"], 2, "labels[0] is 1 but labels[1] is 'a'; labels must be all integers"),
+    (("a", True), 2, "labels[0] is 'a' but labels[1] is True"),
     (np.array([1, "a"], object), 2, "labels[0] is 1 but labels[1] is 'a'"),
     (np.array([1, True], object), 2, "labels[0] is 1 but labels[1] is True"),
     ([None, None], 2, "must be integers or strings but labels[0] is None"),

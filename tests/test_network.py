@@ -239,6 +239,24 @@ def test_classes_can_be_named():
         network.classes = ["a", "a", "b", "c"]
 
 
+@pytest.mark.parametrize("names", [["a", "b", "c", "d"], [3, 1, 4, 5]])
+def test_classes_may_be_an_array(names):
+    network = fitted()
+    network.classes = np.array(names)
+    assert network.classes == tuple(names)
+    assert {type(name) for name in network.classes} == {type(names[0])}
+    assert network.with_classes(np.unique(names)).classes == tuple(sorted(names))
+
+
+@pytest.mark.parametrize("names", [None, 4, "abcd"])
+def test_classes_must_be_a_list(names):
+    network = fitted()
+    with pytest.raises(st.DataError, match=f"must be a list of names, not '?{names}"):
+        network.classes = names
+    with pytest.raises(st.DataError, match="must be a list of names"):
+        network.with_classes(names)
+
+
 def test_networks_that_do_not_end_in_classes_say_so():
     network = st.Network([st.Conv2D(3, 3)], (8, 8, 1))
     for use in (
@@ -345,6 +363,8 @@ def test_a_model_whose_record_says_nothing_can_be_trained_on(tmp_path, training)
 def test_files_must_be_a_list():
     with pytest.raises(TypeError, match=r"give \['a.png'\]"):
         fitted().predict_files("a.png")
+    with pytest.raises(TypeError, match=r"must be paths, str or Path, not b'a\.png'"):
+        fitted().predict_files([b"a.png"])
 
 
 def test_threads_are_counted_sensibly():

@@ -171,6 +171,12 @@ def test_epochs_that_are_no_number_of_them_are_refused(epochs, error, message):
         network().fit(PIXELS, LABELS, epochs=epochs)
 
 
+@pytest.mark.parametrize("callbacks", [3, None])
+def test_callbacks_must_be_a_list(callbacks):
+    with pytest.raises(TypeError, match=f"list of objects, not {callbacks}; give "):
+        network().fit(PIXELS, LABELS, callbacks=callbacks)
+
+
 class Recorder:
     """Keeps every call of every hook."""
 

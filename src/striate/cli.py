@@ -10,7 +10,14 @@ import click
 
 from . import __version__
 from .commands import data, doctor, lr_find, predict, summary, test, train
-from .commands.console import FAILED, INTERRUPTED, SAVED, VERBOSE, exit_code
+from .commands.console import (
+    FAILED,
+    INTERRUPTED,
+    SAVED,
+    VERBOSE,
+    complain,
+    exit_code,
+)
 from .commands.interrupts import interruptible
 from .commands.streams import dispensable_stderr
 from .errors import StriateError
@@ -69,7 +76,7 @@ class Verbs(click.Group):
 
 
 def _end(ctx: click.Context, message: str, code: int) -> None:
-    click.echo(f"{click.style('Error', fg='red')}: {message}", err=True)
+    complain(message)
     ctx.exit(code)
 
 

@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, TextIO, cast
+
+# What moves a terminal's cursor, colours it, turns the direction of writing or cannot
+# be encoded; new lines and tabs are left.
+_UNPRINTABLE = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def printable(text: str) -> str:
+    """Spell out control characters: names in files may come from anybody.
+
+    >>> print(printable("cat\\x1b[2J"))
+    cat\\x1b[2J
+    """
+    return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 class Words:

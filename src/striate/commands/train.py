@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ..data import Data, Reading, data_hash, read_data
-from ..engine.machine import thread_count
+from ..engine.machine import instruction_set, thread_count
 from ..errors import UsageError
 from ..network import Network
 from ..saving.files import check_destination
@@ -18,7 +18,7 @@ from ..saving.modelfile import unwritable
 from ..zoo import NETWORKS, input_shape_for
 from .answers import calibrate
 from .config import config_option, differences, is_repeated, recorded_options
-from .console import SAVED, Console, common_options, instruction_set, target
+from .console import SAVED, Console, common_options, target
 from .course import follow
 from .data_options import data_options, say_what_was_read
 from .interrupts import Interrupts
