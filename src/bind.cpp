@@ -9,6 +9,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
+#include <unistd.h>
 
 #include <map>
 #include <stdexcept>
@@ -55,15 +56,41 @@ std::vector<size_t> image_shape(int64_t count, const Shape& s) {
     return {size_t(count), size_t(s.H), size_t(s.W), size_t(s.C)};
 }
 
+// The GIL, given back while the core computes. Once Python ends, CPython before 3.14
+// unwinds the stack of a thread that asks for it, which neither destructors nor the
+// rest of its team survive; such a thread sleeps here instead, as it does since 3.14.
+class WithoutGil {
+  public:
+    WithoutGil() : state_(PyEval_SaveThread()) {}
+    ~WithoutGil() { take(); }
+    WithoutGil(const WithoutGil&) = delete;
+    WithoutGil& operator=(const WithoutGil&) = delete;
+
+    // Whether a signal came that Python answers by an exception (Ctrl-C).
+    bool interrupted() {
+        take();
+        const bool raised = PyErr_CheckSignals() != 0;
+        state_ = PyEval_SaveThread();
+        return raised;
+    }
+
+  private:
+    void take() {
+        try {
+            PyEval_RestoreThread(state_);
+        } catch (...) {  // nothing but the end of the thread
+            for (;;) pause();
+        }
+    }
+
+    PyThreadState* state_;
+};
+
 // Runs `body` without the GIL; a signal that Python has an answer to (Ctrl-C) ends it.
 template <class Body>
 auto without_gil(Body body) {
-    const Interrupted interrupted = [] {
-        nb::gil_scoped_acquire gil;
-        return PyErr_CheckSignals() != 0;
-    };
-    nb::gil_scoped_release free;
-    return body(interrupted);
+    WithoutGil free;
+    return body(Interrupted([&free] { return free.interrupted(); }));
 }
 
 // uint8 images (N, height, width, C) and how they become the network's input.
@@ -577,7 +604,7 @@ NB_MODULE(_core, m) {
     m.def(
         "selftest",
         [](const std::string& isa, uint64_t seed, int cases) {
-            nb::gil_scoped_release free;
+            const WithoutGil free;
             return check_kernels(kernels_named(isa), seed, cases);
         },
         "isa"_a, "seed"_a, "cases"_a,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from striate.errors import DataError, ShapeError
+from striate.errors import DataError, ShapeError, UsageError
 from striate.images.arrays import as_images
 from striate.images.labels import as_labels
 
@@ -94,6 +94,11 @@ def test_the_channel_axis_may_be_missing_when_there_is_one():
     assert as_images(pixels(1, 28, 28), GREY).shape == (1, 28, 28, 1)
     # three columns are columns where the network says so
     assert as_images(pixels(5, 28, 3), (28, 3, 1)).shape == (5, 28, 3, 1)
+    # or where the input it is for does: an image fills it, or one image would not go in
+    free = (None, None, 1)
+    assert as_images(pixels(1, 4, 4), free, within=(4, 4)).shape == (1, 4, 4, 1)
+    assert as_images(pixels(9, 8, 1), free, within=(8, 1)).shape == (9, 8, 1, 1)
+    assert as_images(pixels(90, 28, 3), free, within=(32, 32)).shape == (90, 28, 3, 1)
     # an input that reads both ways is taken as N,H,W,C
     assert as_images(pixels(5, 3, 32, 3), (3, 32, 3)).shape == (5, 3, 32, 3)
 
@@ -119,6 +124,7 @@ SHAPES = [
     ((9, 28, 28, 3), GREY, 'turn them grey, as by x.mean(axis=3).astype("uint8")'),
     ((9, 30, 30, 1), GREY, "are 9x30x30x1; bring them to that size and order"),
     ((9, 30, 30), GREY, "are 9x30x30; bring them"),
+    ((28, 28, 3), GREY, "one image in colour, H,W,C = 28x28x3; turn it grey, as by"),
     ((28,), GREY, "are 28; bring them"),
     ((1, 9, 28, 28, 1), GREY, "are 1x9x28x28x1; bring them"),
 ]
@@ -131,11 +137,33 @@ def test_another_shape_is_named_with_its_remedy(shape, expected, message):
         as_images(x, expected, what="x")
     wanted = "x".join("?" if size is None else str(size) for size in expected)
     assert str(caught.value).startswith(f"x must be N,H,W,C = Nx{wanted} but are ")
-    remedy = re.search(r"; give (.*)", str(caught.value))
+    remedy = re.search(r"; give (.*?)(?: \(or|$)", str(caught.value))
     if remedy:  # what is advised works
         mended = eval(remedy[1], {"np": np, "x": x})
         taken = as_images(mended, expected)
         assert np.sort(np.unique(taken)).tolist() == np.unique(x).tolist()
+
+
+ONE, MANY = "x[None]", "x[..., None]"
+COLOURS = 'x[..., :3].mean(axis=2).astype("uint8")[None]'
+WITHIN = [  # for an input of 28x28x1 that has not seen any images yet
+    ((28, 28), "one image H,W = 28x28; give ", (ONE,)),
+    ((9, 784), "flat rows, 9x784; give ", ("x.reshape(-1, 28, 28, 1)",)),
+    ((9, 5, 1), "one image H,W,C = 9x5x1; give ", (ONE, MANY)),
+    ((28, 28, 3), "one image in colour, H,W,C = 28x28x3; turn it", (COLOURS, MANY)),
+    ((9, 5, 4), "one image in colour, H,W,C = 9x5x4; turn it grey", (COLOURS, MANY)),
+]
+
+
+@pytest.mark.parametrize(("shape", "message", "remedies"), WITHIN)
+def test_the_input_tells_what_is_wrong_with_a_shape(shape, message, remedies):
+    x = pixels(*shape)
+    with pytest.raises(ShapeError, match=re.escape(message)) as caught:
+        as_images(x, (None, None, 1), what="x", within=(28, 28))
+    for remedy in remedies:
+        assert remedy in str(caught.value)
+        mended = eval(remedy, {"x": x})
+        assert as_images(mended, (None, None, 1), within=(28, 28)).ndim == 4
 
 
 @given(npst.array_shapes(min_dims=0, max_dims=5, max_side=4), st.data())
@@ -150,6 +178,20 @@ def test_every_shape_is_taken_or_refused_in_words(shape, data):
     assert taken.size == np.prod(shape, dtype=int)
     for size, rule in zip(taken.shape[1:], expected, strict=True):
         assert rule in (None, size)
+
+
+def test_what_memory_does_not_hold_is_refused_before_it_is_copied():
+    huge = np.broadcast_to(np.uint8(0), (1, 60_000, 60_000, 3))
+    with pytest.raises(
+        ShapeError, match=r"60000x60000 pixels do not fit .* of 28x28; m"
+    ):
+        as_images(huge, (None, None, 3), within=(28, 28))
+    many = np.broadcast_to(np.uint8(0), (2**40, 28, 28, 1))
+    for images in (many, np.broadcast_to(np.float64(0), many.shape)):
+        with pytest.raises(
+            UsageError, match=r"a copy of images, .* takes .* fewer ima"
+        ):
+            as_images(images, GREY)
 
 
 # --- types and values that are not
@@ -264,6 +306,8 @@ LABELS = [
     ([3, -1], 2, "labels[1] is -1 but labels start at 0"),
     (np.array([2**63], "u8"), 1, "more than 64 bits hold"),
     (["a", None], 2, "labels[0] is 'a' but labels[1] is None"),
+    ([1, "a"], 2, "labels[0] is 1 but labels[1] is 'a'; labels must be all integers"),
+    (("a", True), 2, "labels[0] is 'a' but labels[1] is True"),
     (np.array([1, "a"], object), 2, "labels[0] is 1 but labels[1] is 'a'"),
     (np.array([1, True], object), 2, "labels[0] is 1 but labels[1] is True"),
     ([None, None], 2, "must be integers or strings but labels[0] is None"),

@@ -19,10 +19,9 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from striate import cli
-from striate.commands import doctor, pictures
+from striate.commands import doctor, options, pictures
 from striate.data import load_data
 from striate.network import load
-from striate.training import settings
 
 
 def run(*arguments: object, stdin: bytes | None = None, **environment: str) -> Result:
@@ -127,7 +126,7 @@ def test_names_and_epochs_are_chosen_and_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(settings, "default_epochs", lambda images: images - 1437)
+    monkeypatch.setattr(options, "default_epochs", lambda images: images - 1437)
     result = run("train", "digits", "--network", "lenet5-1998", "--json", "-v")
     assert (
         "epochs 1 (chosen by the number of images; --epochs changes it)"
@@ -246,7 +245,7 @@ def test_a_loss_that_is_not_finite_ends_with_1_and_good_weights(tmp_path: Path) 
         (["train", "digits", "--epochs", "many"], "'many' is not a whole number"),
         (
             ["train", "digits", "--network", "alexnet"],
-            "'alexnet' is not one of 'lenet5'",
+            "'alexnet' is not one of 'auto'",
         ),
         (["train", "digits", "--learning-rate", "0"], "0 is not above 0"),
         (["train", "digits", "--learning-rate", "nan"], "nan is not above 0"),
@@ -304,7 +303,10 @@ def test_wrong_usage_ends_with_2(arguments: list[str], message: str) -> None:
         (["train", "digits", "--run", "file"], "run folder cannot be written: file"),
         (["test", "none", "digits"], "There is no model file none"),
         (["test", "file", "digits"], "file is not a whole model file"),
-        (["summary", "lenet6"], "There is no model file lenet6"),
+        (
+            ["summary", "lenet6"],
+            "There is no model file lenet6, and no network of that name; give the path",
+        ),
         (["predict", "file", "a.png"], "file is not a whole model file"),
     ],
 )
@@ -394,6 +396,31 @@ def test_predict_reads_well(model: Path, images: Path) -> None:
     shares = list(listed["probabilities"].values())
     assert len(shares) == 2
     assert shares[0] == listed["probability"] >= shares[1]
+
+
+def test_predict_needs_the_name_of_a_file(model: Path) -> None:
+    result = run("predict", model, "")
+    assert result.exit_code == 3
+    assert "Error: a file name is empty; give the path of an image" in result.stderr
+
+
+def test_names_cannot_steer_the_terminal(
+    model: Path, images: Path, tmp_path: Path
+) -> None:
+    network = load(model)
+    network.classes = [f"\x1b[2J{digit}\x9b" for digit in range(10)]
+    network.save(tmp_path / "m")
+    file = tmp_path / "\x1b]0;title\x07\r.png"
+    file.write_bytes((images / "four-on-paper.png").read_bytes())
+    predicted = run("predict", tmp_path / "m", file)
+    tested = run("test", tmp_path / "m", "digits")
+    missing = run("predict", tmp_path / "m", "\x1bc.png")
+    assert r"\x1b[2J4\x9b" in predicted.stdout
+    assert r"\x1b]0;title\x07\r.png" in predicted.stdout
+    assert r"\x1b]0;title\x07\r.png: its background is bright" in predicted.stderr
+    assert r"\x1bc.png" in missing.stderr
+    for words in (predicted.output, tested.output, missing.output):
+        assert not set(words) & {"\x1b", "\x9b", "\x07", "\r"}
 
 
 def test_predict_walks_folders_in_order(model: Path, images: Path) -> None:
@@ -545,10 +572,10 @@ def test_faults_of_our_own_are_told_without_a_traceback(
         raise RuntimeError("wires crossed")
 
     monkeypatch.setattr("striate.commands.summary.load", fail)
-    result = run("summary", "x")
+    result = run("summary", os.curdir)
     assert result.exit_code == 1
     assert "Error: RuntimeError: wires crossed" in result.stderr
-    verbose = CliRunner().invoke(cli.main, ["summary", "x", "-v"])
+    verbose = CliRunner().invoke(cli.main, ["summary", os.curdir, "-v"])
     assert verbose.exit_code == 1
     assert "Traceback" in verbose.stderr
 

@@ -128,7 +128,7 @@ def test_without_a_test_part_the_validation_part_is_measured(bars: Path) -> None
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        (["--size", "4"], 3, "needs an input of at least 5x5 but gets 4x4"),
+        (["--size", "4"], 3, "vgg needs images of at least 8x8 pixels but gets 4x4"),
         (["--size", "big"], 2, "'big' is not a size, such as 32 or 48x64"),
         (["--size", "0x5"], 2, "has a side not from 1 to 65536"),
         (["--fit", "bend"], 2, "'bend' is not one of 'pad', 'crop', 'stretch'"),

@@ -2,6 +2,8 @@
 
 import multiprocessing
 import os
+import subprocess
+import sys
 import threading
 import warnings
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -135,3 +137,46 @@ def test_a_process_pool_predicts(start):
     with ProcessPoolExecutor(2, mp_context=context) as pool:
         parts = list(pool.map(trained.predict, np.array_split(PIXELS, 3)))
     np.testing.assert_array_equal(np.concatenate(parts), expected)
+
+
+ENDING = """
+import threading, time
+import numpy as np
+import striate as st
+
+pixels = np.zeros((2000, 28, 28, 1), np.uint8)
+labels = np.arange(2000) % 10
+network = st.lenet5()
+computing = threading.Event()
+
+def work():
+    while True:
+        {call}
+        computing.set()
+
+for _ in range({threads}):
+    threading.Thread(target=work, daemon=True).start()
+assert computing.wait(60)
+time.sleep({wait})
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "threads"),
+    [
+        ("network.fit(pixels, labels, epochs=1, threads=2)", 1),
+        ("network.logits(pixels, threads=2)", 3),
+        ("st.lenet5().input_gradient(pixels, target=0, threads=2)", 3),
+    ],
+)
+def test_python_ends_quietly_while_daemon_threads_compute(call, threads):
+    for wait in (0.0, 0.04):
+        code = ENDING.format(call=call, threads=threads, wait=wait)
+        ended = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")

@@ -203,6 +203,30 @@ def test_mnist_is_found_in_each_place(monkeypatch, tmp_path, place):
     assert train.name == "mnist"
 
 
+def test_other_files_than_mnists_are_taken_for_it_with_a_word(
+    monkeypatch, tmp_path, capsys
+):
+    monkeypatch.setenv("STRIATE_DATA", str(tmp_path / "named"))
+    folder = write_set(tmp_path / "named")
+    load_data("mnist")
+    assert capsys.readouterr().err == (
+        f"{folder} does not hold the 60,000 and 10,000 images of 28x28 that mnist has; "
+        "it is taken for it all the same\n"
+    )
+    load_data("mnist", quiet=True)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_folder_of_data_that_is_none_is_passed_over_with_a_word(
+    monkeypatch, tmp_path, capsys
+):
+    monkeypatch.setenv("STRIATE_DATA", str(tmp_path / "nowhere"))
+    write_set(tmp_path / "cache" / "striate" / "mnist")
+    load_data("mnist")
+    words = f"passed over: STRIATE_DATA, {tmp_path / 'nowhere'}, is no folder\n"
+    assert words in capsys.readouterr().err
+
+
 def test_an_incomplete_place_is_passed_over_with_a_word(monkeypatch, tmp_path, capsys):
     named = write_set(tmp_path / "named")
     (named / FILES[3]).unlink()

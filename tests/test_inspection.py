@@ -35,6 +35,18 @@ def test_activations_of_one_layer_of_some_and_of_all():
     assert (every["conv1"] < 0).any()
 
 
+def test_layers_may_be_an_array_but_not_none_at_all():
+    net = network()
+    both = net.activations(X, np.array([0, 1]))
+    assert list(both) == ["conv1", "relu1"]
+    np.testing.assert_array_equal(net.activations(X, np.array(1)), both["relu1"])
+    for nothing in ([], (), np.array([], int)):
+        with pytest.raises(
+            st.UsageError, match="needs a layer at least; leave layer o"
+        ):
+            net.activations(X, nothing)
+
+
 def test_activations_by_hand():
     net = st.Network([st.Conv2D(1, 2, stride=2), st.MaxPool2D(2)], (4, 4, 1))
     net.set_weights({"conv1.weight": np.eye(2).reshape(1, 1, 2, 2), "conv1.bias": [0]})

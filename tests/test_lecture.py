@@ -109,6 +109,12 @@ def test_m3_max_pooling_the_same_image_begins_with_6_and_8() -> None:
     np.testing.assert_array_equal(found, [[6, 8], [3, 4]])
 
 
+def test_m3_pixels_may_be_given_as_the_lecture_writes_them() -> None:
+    network = st.Network([st.MaxPool2D(2)], (4, 4, 1))
+    found = network.activations(WORKED.astype(np.uint8)[None], 0)
+    np.testing.assert_allclose(found[0, ..., 0] * 255, [[6, 8], [3, 4]], rtol=1e-6)
+
+
 def test_m3_stacked_2x2_with_stride_2_double_the_field() -> None:
     network = st.Network([st.Conv2D(1, 2, stride=2)] * 9, (512, 512, 1))
     sizes = [st.receptive_field(network, f"conv{n}").size[0] for n in range(1, 10)]

@@ -1,5 +1,6 @@
 """Threads and memory of the machine, as far as Striate decides about them."""
 
+import numpy as np
 import pytest
 
 import striate as st
@@ -20,6 +21,18 @@ def test_a_variable_that_is_no_number_of_threads_is_refused(monkeypatch, text):
     monkeypatch.setenv("STRIATE_THREADS", text)
     with pytest.raises(st.UsageError, match=f"STRIATE_THREADS .* but is '{text}'"):
         machine.thread_count()
+
+
+def test_threads_of_numpy_are_whole_numbers():
+    assert machine.thread_count(np.int64(2)) == 2
+
+
+def test_an_instruction_set_there_is_not_is_wrong_usage(monkeypatch):
+    monkeypatch.setenv("STRIATE_ISA", "avx9")
+    with pytest.raises(
+        st.UsageError, match=r"STRIATE_ISA must be one .* but is 'avx9'"
+    ):
+        st.lenet5()
 
 
 def test_threads_that_are_no_whole_number_are_refused():

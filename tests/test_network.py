@@ -179,6 +179,15 @@ def test_a_network_trained_on_floats_does_not_guess_what_pixels_mean():
     assert network.predict(PIXELS / 255.0).shape == (7,)
 
 
+def test_invert_of_arrays_is_true_or_false():
+    network = fitted()
+    for wrong in ("auto", None, 1):
+        with pytest.raises(
+            st.UsageError, match=r"True or False for arrays, not .*files"
+        ):
+            network.predict(PIXELS, invert=wrong)
+
+
 def test_invert_turns_pixels():
     network = fitted()
     np.testing.assert_array_equal(
@@ -228,6 +237,24 @@ def test_classes_can_be_named():
         network.classes = ["zero", "one"]
     with pytest.raises(st.DataError, match="different strings"):
         network.classes = ["a", "a", "b", "c"]
+
+
+@pytest.mark.parametrize("names", [["a", "b", "c", "d"], [3, 1, 4, 5]])
+def test_classes_may_be_an_array(names):
+    network = fitted()
+    network.classes = np.array(names)
+    assert network.classes == tuple(names)
+    assert {type(name) for name in network.classes} == {type(names[0])}
+    assert network.with_classes(np.unique(names)).classes == tuple(sorted(names))
+
+
+@pytest.mark.parametrize("names", [None, 4, "abcd"])
+def test_classes_must_be_a_list(names):
+    network = fitted()
+    with pytest.raises(st.DataError, match=f"must be a list of names, not '?{names}"):
+        network.classes = names
+    with pytest.raises(st.DataError, match="must be a list of names"):
+        network.with_classes(names)
 
 
 def test_networks_that_do_not_end_in_classes_say_so():
@@ -298,6 +325,10 @@ def nameless(metadata):
         (lambda m: m["architecture"].update(input_shape=[2**29, 1, 1]), "at most"),
         (lambda m: m["architecture"]["layers"][0].update(kind="Evil"), "Evil"),
         (lambda m: nameless(m)["layers"][4].update(units=2**27), "be of shape"),
+        (
+            lambda m: m["architecture"].update(layers=[{"kind": "ReLU"}] * 10_001),
+            "at most 10,000 layers, .* but gets more; leave",
+        ),
         (lambda m: m["architecture"].update(seed=-1), "seed must be"),
         (lambda m: m.update(classes=["a", "b"]), "must be 4 names"),
         (lambda m: m.update(classes=["a", "a", "b", "c"]), "different strings"),
@@ -318,9 +349,22 @@ def test_model_files_whose_parts_contradict_each_other_are_refused(
     assert "bad.safetensors" in str(caught.value)
 
 
+@pytest.mark.parametrize("training", [{"earlier_epochs": "x", "epochs": None}, {}])
+def test_a_model_whose_record_says_nothing_can_be_trained_on(tmp_path, training):
+    fitted().save(tmp_path / "good.safetensors")
+    weights, metadata = load_model(tmp_path / "good.safetensors")
+    metadata["training"] = training
+    save_model(tmp_path / "odd.safetensors", weights, metadata)
+    network = st.load(tmp_path / "odd.safetensors")
+    network.fit(PIXELS, np.arange(7) % 4, epochs=1)
+    assert (network.training["earlier_epochs"], network.training["epochs"]) == (0, 1)
+
+
 def test_files_must_be_a_list():
     with pytest.raises(TypeError, match=r"give \['a.png'\]"):
         fitted().predict_files("a.png")
+    with pytest.raises(TypeError, match=r"must be paths, str or Path, not b'a\.png'"):
+        fitted().predict_files([b"a.png"])
 
 
 def test_threads_are_counted_sensibly():

@@ -120,38 +120,60 @@ def test_numbers_of_numpy_are_numbers():
     assert st.SGD(np.float32(0.5)).learning_rate == 0.5
 
 
+def whole_run(schedule, base, steps, epochs):
+    """The learning rate of every step of a run."""
+    rates = [
+        learning_rates(schedule, base, steps, epochs, epoch)
+        for epoch in range(1, epochs + 1)
+    ]
+    return np.concatenate(rates)
+
+
 def test_schedules_have_a_rate_for_every_step():
     for schedule in SCHEDULES:
-        rates = learning_rates(schedule, 0.1, 7, 3)
+        rates = whole_run(schedule, 0.1, 7, 3)
         assert rates.shape == (21,)
         assert rates.max() <= 0.1
         assert rates.min() > 0
         for few in (1, 2, 3, 4):
-            assert np.isfinite(learning_rates(schedule, 0.1, few, 1)).all()
+            assert np.isfinite(whole_run(schedule, 0.1, few, 1)).all()
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_epochs_are_parts_of_one_run(schedule):
+    parts = whole_run(schedule, 0.1, 7, 5)
+    np.testing.assert_array_equal(parts, learning_rates(schedule, 0.1, 35, 1, 1))
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_run_may_have_more_steps_than_memory_holds(schedule):
+    rates = learning_rates(schedule, 0.1, 469, 10**12, 10**12)
+    assert rates.shape == (469,)
+    assert 0 <= rates[-1] <= rates[0] <= 0.1
 
 
 def test_constant_and_step():
-    np.testing.assert_array_equal(learning_rates("constant", 0.3, 2, 2), [0.3] * 4)
+    np.testing.assert_array_equal(whole_run("constant", 0.3, 2, 2), [0.3] * 4)
     expected = [1.0] * 4 + [0.1] * 2 + [0.01] * 2
-    np.testing.assert_allclose(learning_rates("step", 1.0, 4, 2), expected)
+    np.testing.assert_allclose(whole_run("step", 1.0, 4, 2), expected)
 
 
 def test_cosine_goes_half_way_in_the_middle():
-    rates = learning_rates("cosine", 0.4, 10, 2)
+    rates = whole_run("cosine", 0.4, 10, 2)
     assert rates[0] == 0.4
     assert rates[10] == pytest.approx(0.2)
     assert (np.diff(rates) < 0).all()
 
 
 def test_one_cycle_rises_for_three_tenths_and_falls_to_nearly_nothing():
-    rates = learning_rates("one-cycle", 1.0, 50, 2)
+    rates = whole_run("one-cycle", 1.0, 50, 2)
     assert rates[0] == pytest.approx(1 / 25)
     assert rates.argmax() == 29
     assert rates[29] == 1.0
     assert rates[-1] == pytest.approx(1 / 250_000)
-    assert learning_rates("one-cycle", 0.7, 1, 1).tolist() == [0.7]
+    assert whole_run("one-cycle", 0.7, 1, 1).tolist() == [0.7]
 
 
 def test_unknown_schedules_are_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="one of constant, step, cosine, one-cycle"):
-        learning_rates("linear", 0.1, 1, 1)
+        learning_rates("linear", 0.1, 1, 1, 1)

@@ -98,6 +98,19 @@ def test_photographs_have_no_polarity(real_data):
         assert Preprocessing.measure(stack, (24, 24, 1)).polarity == "mixed"
 
 
+def test_a_background_is_judged_against_its_ink():
+    ink = load_data("digits")[0].images.astype(float) / 255
+    shaded = (120 - 110 * ink).astype(np.uint8)  # paper in the shade, and black ink
+    known = Preprocessing.measure(shaded, (32, 32, 1))
+    assert (known.polarity, known.background) == ("bright", 120)
+    assert Preprocessing.measure(255 - shaded, (32, 32, 1)).polarity == "dark"
+    read, note = DIGITS.load_image(encoded(Image.fromarray(shaded[0, ..., 0])))
+    assert note == (
+        "its background is bright, that of the training images dark: inverted"
+    )
+    assert read[0, 0, 0] == 255 - 120
+
+
 def test_the_polarity_of_drawings():
     train, _ = load_data("digits")
     known = Preprocessing.measure(train.images, (32, 32, 1))

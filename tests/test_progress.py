@@ -68,10 +68,43 @@ def test_a_terminal_shows_one_line_and_keeps_its_last_state() -> None:
         "epoch  6/12  loss 0.5000  accuracy 87.65 %  41,234 images/s  1:23 left"
     )
     assert "validation 87.50 %" in second
-    assert last == (  # cut at 79 columns, for a stream without a width
-        "epoch 12/12  loss 0.5000  accuracy 87.65 %  validation 87.50 %  41,234 images/s"
-        "\n"
+    assert last.rstrip() == (
+        "epoch 12/12  loss 0.5000  accuracy 87.65 %  validation 87.50 %  0:00 left"
     )
+    assert len(last) == 80  # 79 columns of a stream without a width, and the new line
+
+
+@pytest.mark.parametrize(
+    ("columns", "validation", "shown"),
+    [
+        (
+            120,
+            0.875,
+            (
+                "epoch  1/12  loss 0.5000  accuracy 87.65 %  validation 87.50 %  "
+                "41,234 images/s  1:23 left"
+            ),
+        ),
+        (61, 0.875, "epoch  1/12  accuracy 87.65 %  validation 87.50 %  1:23 left"),
+        (60, None, "epoch  1/12  loss 0.5000  accuracy 87.65 %  1:23 left"),
+        (40, 0.875, "epoch  1/12  loss 0.5000  1:23 left"),
+        (25, None, "epoch  1/12  1:23 left"),
+        (15, None, "epoch  1/12"),
+        (5, None, ""),
+    ],
+)
+def test_what_matters_least_is_left_out_where_it_does_not_fit(
+    columns: int,
+    validation: float | None,
+    shown: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ProgressLine, "_width", lambda _: columns - 1)
+    screen = Screen()
+    with ProgressLine(screen, live=True) as line:
+        line.on_epoch_end(0, {} if validation is None else {"val_accuracy": validation})
+        line.on_steps_end(progress(1, 10))
+    assert screen.getvalue() == 2 * f"\r{shown:{columns - 1}}" + "\n"
 
 
 def test_the_line_ends_after_an_error_too() -> None:

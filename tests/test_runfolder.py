@@ -96,7 +96,7 @@ def test_what_is_given_counts_more_and_differences_are_told(
 def test_the_chosen_number_of_epochs_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("striate.training.settings.default_epochs", lambda images: 1)
+    monkeypatch.setattr("striate.commands.options.default_epochs", lambda images: 1)
     assert run("train", "digits", "--run", tmp_path / "a").exit_code == 0
     assert options_of(tmp_path / "a")["epochs"] == 1
 
@@ -163,7 +163,7 @@ def test_the_best_epoch_is_told(
             '{"options": {"data": "digits", "learning_rate": 1e999}}',
             "inf is not above 0",
         ),
-        ('{"options": {"data": "digits", "network": 5}}', "'5' is not one of 'lenet5'"),
+        ('{"options": {"data": "digits", "network": 5}}', "'5' is not one of 'auto'"),
         ('{"options": {"epochs": 1}}', "Missing argument 'DATA'"),
     ],
 )

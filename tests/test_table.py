@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from html.parser import HTMLParser
 from typing import Any
 
 from striate.layers import Conv2D, Dense, Flatten, resolve
+from striate.receptive import receptive_field
 from striate.table import Summary
 from striate.zoo import lenet5
 
@@ -29,6 +31,19 @@ dense3    Dense(10)      10               850            840            32x32
 -----------------------------------------------------------------------------------
 total                                  61,706        416,520
 246,824 bytes of float32 weights"""
+
+
+def test_a_deep_network_is_summarized_in_one_walk() -> None:
+    deep = resolve([Conv2D(1, 3, padding=1)] * 4000 + [Flatten()], (3, 3, 1))
+    began = time.perf_counter()
+    rows = Summary.of(deep).rows
+    assert time.perf_counter() - began < 1  # 16 million steps would take many
+    assert [row.receptive_field for row in rows[:2]] == [(3, 3), (5, 5)]
+    assert rows[-2].receptive_field == (8001, 8001)
+    assert (rows[-1].receptive_field, rows[-1].jump) == ((8003, 8003), (0, 0))
+    for row in (rows[1], rows[-1]):
+        field = receptive_field(deep, row.name)
+        assert (row.receptive_field, row.jump) == (field.size, field.jump)
 
 
 def test_m7_lenet5_as_a_table() -> None:

@@ -146,6 +146,37 @@ def test_default_epochs_follow_the_number_of_images():
     assert len(few.fit(PIXELS[:2], LABELS[:2])["loss"]) == default_epochs(2)
 
 
+def test_a_run_of_more_steps_than_memory_holds_can_begin():
+    few = network()
+
+    class Stop:
+        def on_epoch_end(self, epoch, logs):
+            few.stop_training = epoch == 2
+
+    history = few.fit(PIXELS, LABELS, epochs=10**12, callbacks=[Stop()])
+    assert history["learning_rate"][1] >= history["learning_rate"][0] > 0
+
+
+@pytest.mark.parametrize(
+    ("epochs", "error", "message"),
+    [
+        (True, TypeError, "epochs must be a whole number but is True"),
+        (1.5, TypeError, r"epochs must be a whole number but is 1\.5"),
+        (0, ValueError, "epochs must be at least 1 and at most .* but is 0"),
+        (10**400, ValueError, r"at most 1,000,000,000,000 but is 1000000000.* \.\.\."),
+    ],
+)
+def test_epochs_that_are_no_number_of_them_are_refused(epochs, error, message):
+    with pytest.raises(error, match=message):
+        network().fit(PIXELS, LABELS, epochs=epochs)
+
+
+@pytest.mark.parametrize("callbacks", [3, None])
+def test_callbacks_must_be_a_list(callbacks):
+    with pytest.raises(TypeError, match=f"list of objects, not {callbacks}; give "):
+        network().fit(PIXELS, LABELS, callbacks=callbacks)
+
+
 class Recorder:
     """Keeps every call of every hook."""
 

@@ -1,6 +1,6 @@
 """`python -m striate` is `striate`."""
 
-from .cli import main
+from striate_start import main
 
 if __name__ == "__main__":
-    main(prog_name="striate")
+    main()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import traceback
 from typing import Any
@@ -11,7 +10,16 @@ import click
 
 from . import __version__
 from .commands import data, doctor, lr_find, predict, summary, test, train
-from .commands.console import FAILED, INTERRUPTED, VERBOSE, exit_code
+from .commands.console import (
+    FAILED,
+    INTERRUPTED,
+    SAVED,
+    VERBOSE,
+    complain,
+    exit_code,
+)
+from .commands.interrupts import interruptible
+from .commands.streams import dispensable_stderr
 from .errors import StriateError
 
 EPILOG = """\
@@ -34,21 +42,29 @@ class Verbs(click.Group):
         """Return the verbs in the order a newcomer needs them."""
         return list(self.commands)
 
+    def main(self, *arguments: Any, **extra: Any) -> Any:
+        """Run the command line; it also works where nobody reads stderr."""
+        with dispensable_stderr():
+            return super().main(*arguments, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a verb; whatever it raises ends as a message on stderr."""
         if os.environ.get("NO_COLOR"):
             ctx.color = False
         try:
-            return super().invoke(ctx)
+            with interruptible():
+                return super().invoke(ctx)
         except KeyboardInterrupt:
-            _end(ctx, "interrupted", INTERRUPTED)
+            saved = ctx.meta.get(SAVED)
+            kept = f"; the model is saved as {saved}" if saved else ""
+            _end(ctx, f"interrupted{kept}", INTERRUPTED)
         except StriateError as error:
             _end(ctx, str(error), exit_code(error))
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
+        except BrokenPipeError:
+            ctx.exit(FAILED)  # whoever read the results wants no more of them
         except OSError as error:
-            if error.errno == errno.EPIPE:
-                raise  # nobody reads on; click ends quietly
             _end(ctx, str(error), FAILED)
         except Exception as error:  # noqa: BLE001 - the last line of defence
             if ctx.meta.get(VERBOSE):
@@ -60,7 +76,7 @@ class Verbs(click.Group):
 
 
 def _end(ctx: click.Context, message: str, code: int) -> None:
-    click.echo(f"{click.style('Error', fg='red')}: {message}", err=True)
+    complain(message)
     ctx.exit(code)
 
 

@@ -68,6 +68,12 @@ class Inspection(Stack):
         result is a mapping by name. Raises UsageError for layers there are not.
         """
         resolved = self.resolved
+        if isinstance(layer, np.ndarray):
+            layer = layer.tolist()
+        if isinstance(layer, list | tuple) and not layer:
+            raise UsageError(
+                "activations needs a layer at least; leave layer out for all of them."
+            )
         alone = isinstance(layer, str) or hasattr(layer, "__index__")
         if layer is None:
             wanted = list(resolved)

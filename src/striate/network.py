@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -14,6 +14,7 @@ from .engine.weights import Floats
 from .errors import UsageError
 from .images.arrays import as_array
 from .images.inputs import Images
+from .images.labels import ClassNames
 from .inspection import Inspection
 from .layers import Dense
 from .stack import checked_classes
@@ -267,9 +268,7 @@ class Network(Inspection):
         self.temperature = temperature(logits, examples.labels)
         return self.temperature
 
-    def with_classes(
-        self, classes: Sequence[str] | Sequence[int], seed: int = 0
-    ) -> Self:
+    def with_classes(self, classes: ClassNames, seed: int = 0) -> Self:
         """Return a network for other classes that begins with this one's features.
 
         All layers and weights are copied but the last Dense layer, which gets one unit
@@ -288,7 +287,7 @@ class Network(Inspection):
                 f"with_classes replaces the last layer, which must be Dense but is "
                 f"{last!r}; make a network that ends in Dense(classes)."
             )
-        names = checked_classes(classes, len(classes))
+        names = checked_classes(classes)
         head = replace(last, units=len(names))
         fresh = type(self)([*layers, head], self.input_shape, seed)
         kept = dict(self.weights)

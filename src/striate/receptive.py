@@ -6,7 +6,7 @@ Networks", Distill 2019; the lecture's M2 and M3.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -131,6 +131,15 @@ def receptive_field(
         input_size=(height, width),
         path=path,
     )
+
+
+def sizes_and_jumps(
+    resolved: Sequence[ResolvedLayer],
+) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    """Yield what `receptive_field` says of every layer, in one walk over them."""
+    rows, columns = (_fields(resolved, axis) for axis in (0, 1))
+    for (height, down, _), (width, right, _) in zip(rows, columns, strict=True):
+        yield (height, width), (down, right)
 
 
 def depth_to_see(size: Pair, block: Layer | Sequence[Layer]) -> int:

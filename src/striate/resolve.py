@@ -22,6 +22,9 @@ Shape = tuple[int, ...]
 MOST_VALUES = 2**40
 """Values a layer may put out or learn; keeps every product within 64 bits."""
 
+MOST_LAYERS = 10_000
+"""Ten times the deepest known; hostile files could name millions in a few bytes each."""
+
 
 @dataclass(frozen=True)
 class WeightSpec:
@@ -182,6 +185,11 @@ class _Walk:
     def settle(self, layer: Layer, source: int, ends: tuple[int, ...]) -> int:
         """Settle one layer after its branches, if it has any; return its index."""
         index = len(self.resolved)
+        if index == MOST_LAYERS:
+            raise ShapeError(
+                f"A network can have at most {MOST_LAYERS:,} layers, each of which takes "
+                "memory whatever it computes, but gets more; leave some out."
+            )
         self.counts[layer.kind] += 1
         name = f"{layer.kind}{self.counts[layer.kind]}"
         inputs = ends or (source,)

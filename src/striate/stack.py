@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .arguments import spell
+from .arguments import shown, spell
 from .engine.compute import Engine
 from .engine.initialization import initial_weights
 from .engine.machine import check_memory
@@ -16,7 +16,7 @@ from .engine.randomness import check_seed
 from .engine.weights import Floats, checked_weights, flattened
 from .errors import DataError, ShapeError
 from .images.inputs import InputRule
-from .images.labels import Classes
+from .images.labels import Classes, ClassNames
 from .images.preprocess import Preprocessing
 from .resolve import Layer, ResolvedLayer, check_layers, resolve
 from .training.calibration import checked_temperature
@@ -110,7 +110,7 @@ class Stack:
         return self._classes
 
     @classes.setter
-    def classes(self, names: Sequence[str] | Sequence[int]) -> None:
+    def classes(self, names: ClassNames) -> None:
         self._classes = checked_classes(names, self.outputs)
 
     @property
@@ -192,18 +192,25 @@ class Stack:
         return self.summary()._repr_html_()
 
 
-def checked_classes(names: Sequence[str] | Sequence[int], outputs: int) -> Classes:
-    """Return the names of classes as a tuple, or say what is wrong with them."""
-    given = tuple(names)
+def checked_classes(names: object, outputs: int | None = None) -> Classes:
+    """Return the names of classes as a tuple, or say what is wrong with them.
+
+    `outputs` is how many there must be; None where any number will do.
+    """
+    if isinstance(names, str | bytes) or not isinstance(names, Iterable):
+        raise DataError(f"classes must be a list of names, not {shown(names)}.")
+    given = tuple(
+        name.item() if isinstance(name, np.generic) else name for name in names
+    )
     kinds = {type(name) for name in given}
     if kinds not in ({str}, {int}) or len(set(given)) != len(given):
         raise DataError(
             "classes must be different strings or different integers, but are "
             f"{given!r:.200}."
         )
-    if len(given) != outputs:
+    if outputs is not None and len(given) != outputs:
         raise DataError(
             f"classes must be {outputs} names, one for each output of the network, but "
             f"are {len(given)}."
         )
-    return given  # type: ignore[return-value]
+    return given

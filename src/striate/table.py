@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .arguments import spell
-from .receptive import receptive_field
+from .receptive import sizes_and_jumps
 from .resolve import ResolvedLayer, Shape
 
 HEADINGS = (
@@ -69,10 +69,10 @@ class Summary:
     @classmethod
     def of(cls, resolved: Sequence[ResolvedLayer]) -> Summary:
         """Summarize what `resolve` returned."""
-        rows = []
+        seen = sizes_and_jumps(resolved)
         names = {-1: "input"} | {one.index: one.name for one in resolved}
-        for one in resolved:
-            seen = receptive_field(resolved, one.index)
+        rows = []
+        for one, (size, jump) in zip(resolved, seen, strict=True):
             inputs = tuple(names[index] for index in one.inputs)
             rows.append(
                 Row(
@@ -84,8 +84,8 @@ class Summary:
                     parameters=one.parameters,
                     statistics=one.statistics,
                     multiply_adds=one.multiply_adds,
-                    receptive_field=seen.size,
-                    jump=seen.jump,
+                    receptive_field=size,
+                    jump=jump,
                 )
             )
         return cls(resolved[0].input_shape, tuple(rows))

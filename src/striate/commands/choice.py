@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import click
 
 from ..arguments import spell
 from ..data import Data, Reading
+from ..data.load import is_published
 from ..data.reading import Color
 from ..data.splits import Split
 from ..errors import DataError, UsageError
@@ -15,7 +19,9 @@ from ..training.settings import Settings
 from ..training.speed import training_speed
 from ..zoo import NETWORKS, input_shape_for
 from ..zoo.auto import choose, choose_within, epochs_within
-from .options import Recipe
+from .options import Recipe, WholeNumber
+
+Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 AUTO = "auto"
 TUNED = "fine-tuned"
@@ -26,6 +32,30 @@ WITHOUT_WIDTH = ("lenet5", "lenet5-1998")
 
 _COLORS: Mapping[int, Color] = {1: "grey", 3: "rgb"}
 _KEPT_BACK = 0.1  # of --minutes, for what is not training and for a machine that slows
+
+
+def network_options(verb: Verb) -> Verb:
+    """Give a verb --network (as ``name``, None for the default) and --width."""
+    name = click.option(
+        "--network",
+        "name",
+        type=click.Choice((AUTO, *NETWORKS)),
+        help="What to train; `striate summary NETWORK` shows it, auto chooses by the "
+        "images.  [default: auto; lenet5 for named data sets and IDX]",
+    )
+    width = click.option(
+        "--width",
+        type=WholeNumber(1),
+        metavar="N",
+        help="Channels of the first stage, for auto, vgg, mobilenet and resnet.  "
+        "[default: 16; auto: by the images]",
+    )
+    return name(width(verb))
+
+
+def default_network(data: str) -> str:
+    """Return the network for data where the user names none."""
+    return "lenet5" if is_published(data) else AUTO
 
 
 @dataclass(frozen=True)
@@ -74,6 +104,7 @@ def choose_network(
             threads=threads,
         )
 
+    epochs = recipe.epochs
     planned = None if minutes is None else 60 * minutes * (1 - _KEPT_BACK)
     if automatic:
         shape = (*data.size, data.channels)
@@ -95,17 +126,16 @@ def choose_network(
         if planned is not None:
             epochs = epochs_within(planned, rate, count)
         lines = replace(choice, epochs=epochs).reason(count, rate).splitlines()
-        options = {"network": AUTO, "width": choice.width}
+        options: dict[str, object] = {"name": AUTO, "width": choice.width}
     else:
         if earlier is not None:
             network, name = going_on(earlier, data, recipe.seed), TUNED
         else:
             network = _named(name, width, data, recipe.seed)
-        epochs = recipe.epochs
         if planned is not None:
             epochs = epochs_within(planned, speed(network), count)
         lines = [f"network {name}: {network.parameters:,} parameters"]
-        options = {} if earlier else {"network": name, "width": width}
+        options = {} if earlier else {"name": name, "width": width}
     settings = settle(network, epochs)
     if not automatic:
         lines.append(_epochs_line(settings.epochs, recipe.epochs, minutes))

@@ -12,13 +12,16 @@ from typing import Any, Concatenate, ParamSpec
 
 import click
 
-from .. import _core
+from ..engine.machine import instruction_set
 from ..errors import DataError, ModelFileError, ShapeError, StriateError, UsageError
 from .report import Report
+from .streams import discard, printable
 
 FAILED, WRONG_USAGE, BAD_DATA, TARGET_MISSED, INTERRUPTED = 1, 2, 3, 4, 130
 
-VERBOSE = "striate.verbose"  # the key under which errors find whether -v was given
+# What errors find out from click's context: whether -v was given, and the file of a
+# model that is safe already.
+VERBOSE, SAVED = "striate.verbose", "striate.saved"
 
 Parameters = ParamSpec("Parameters")
 
@@ -39,20 +42,33 @@ class Console:
     def note(self, text: str) -> None:
         """Say something about the work, unless the user wants quiet."""
         if not self.quiet:
-            click.echo(text, err=True)
+            click.echo(printable(text), err=True)
 
     def detail(self, text: str) -> None:
         """Say something only to those who asked for more with -v."""
         if self.verbose:
-            click.echo(text, err=True)
+            click.echo(printable(text), err=True)
 
     def problem(self, text: str) -> None:
         """Say what went wrong; that is never left out."""
-        click.echo(f"{click.style('Error', fg='red')}: {text}", err=True)
+        complain(text)
 
     def result(self, text: str, values: Mapping[str, Any]) -> None:
-        """Give a result: ``text`` to people, ``values`` as one line of JSON to programs."""
-        click.echo(json.dumps(values) if self.json else text)
+        """Give a result: ``text`` to people, ``values`` as one line of JSON to programs.
+
+        Raises BrokenPipeError where the reader of a pipe is gone, OSError where there is
+        no room; either is told once and not again when Python ends.
+        """
+        try:
+            click.echo(json.dumps(values) if self.json else printable(text))
+        except OSError:
+            discard(sys.stdout)
+            raise
+
+
+def complain(text: str) -> None:
+    """Say on stderr what went wrong."""
+    click.echo(f"{click.style('Error', fg='red')}: {printable(text)}", err=True)
 
 
 def common_options(
@@ -78,15 +94,6 @@ def common_options(
         context.exit(verb(Console(as_json, quiet, verbose), *arguments, **options))
 
     return with_console
-
-
-def instruction_set() -> str:
-    """Return the instruction set in use; UsageError where STRIATE_ISA names none."""
-    try:
-        name: str = _core.default_isa()
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-    return name
 
 
 def exit_code(error: StriateError) -> int:

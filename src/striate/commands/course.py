@@ -15,8 +15,11 @@ from ..errors import TrainingError
 from ..images.preprocess import Preprocessing
 from ..network import Network
 from ..training.callbacks import Progress, TrainingPlan
+from ..training.fit import fit
 from ..training.settings import Settings
+from ..training.stopping import EarlyStopping
 from .console import FAILED, INTERRUPTED, Console
+from .interrupts import Interrupts
 from .progress import ProgressLine
 from .runfolder import RunFolder
 
@@ -80,30 +83,27 @@ def follow(
     settings: Settings,
     threads: int,
     folder: RunFolder | None,
-    preprocessing: Preprocessing,
+    preprocessing: Preprocessing | None,
+    patience: int | None,
+    interrupts: Interrupts,
 ) -> Course:
     """Train; Ctrl-C and a loss that is not finite end it early, with good weights."""
     course = Course()
     progress = ProgressLine(sys.stderr, console.live)
-    callbacks = [course, None if console.quiet else progress, folder]
+    stopping = None if patience is None else EarlyStopping(patience)
+    callbacks = [course, None if console.quiet else progress, folder, stopping]
     held = (validation.images, validation.labels) if validation else None
     began = time.perf_counter()
     try:
-        with progress:
-            network.fit(
+        with interrupts.heeded(), progress:
+            fit(
+                network,
                 training.images,
                 training.labels,
-                epochs=settings.epochs,
-                batch_size=settings.batch_size,
-                optimizer=settings.optimizer,
-                schedule=settings.schedule,
+                settings,
                 validation_data=held,
                 callbacks=[one for one in callbacks if one is not None],
-                seed=settings.seed,
                 threads=threads,
-                label_smoothing=settings.label_smoothing,
-                clip_norm=settings.clip_norm,
-                augmentation=settings.augmentation,
                 preprocessing=preprocessing,
             )
     except KeyboardInterrupt:

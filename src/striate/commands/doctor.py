@@ -13,8 +13,8 @@ from ..data import NAMES, cache_folder
 from ..data.idx_folder import FILES, find_idx_files
 from ..data.load import NAMED
 from ..data.named import search_folders
-from ..engine.machine import thread_count
-from .console import FAILED, Console, common_options, instruction_set
+from ..engine.machine import instruction_set, thread_count
+from .console import FAILED, Console, common_options
 from .runfolder import versions
 
 CASES = 40  # random cases of the kernels; a second or so

@@ -21,8 +21,8 @@ from ..training.range_test import (
     RangeTest,
     range_test,
 )
-from ..zoo import NETWORKS, input_shape_for
 from .augment_options import augment_options
+from .choice import choose_network, default_network, network_options
 from .console import Console, common_options
 from .data_options import data_options
 from .options import Number, Recipe, WholeNumber, step_options
@@ -33,14 +33,7 @@ _ROWS = 13  # of the table that people see: two for every power of ten
 
 @click.command("lr-find")
 @click.argument("data")
-@click.option(
-    "--network",
-    "name",
-    type=click.Choice(tuple(NETWORKS)),
-    default="lenet5",
-    show_default=True,
-    help="What to train; `striate summary NETWORK` shows it.",
-)
+@network_options
 @step_options
 @augment_options
 @click.option(
@@ -80,7 +73,8 @@ def lr_find(
     console: Console,
     /,
     data: str,
-    name: str,
+    name: str | None,
+    width: int | None,
     lowest: float,
     highest: float,
     steps: int,
@@ -111,12 +105,16 @@ def lr_find(
     threads = thread_count(threads)
     loaded = read_data(data, reading=reading, quiet=console.quiet)
     training = loaded.training
-    settings = recipe.settle(len(training))
-    network = NETWORKS[name](
-        input_shape=input_shape_for((*loaded.size, loaded.channels)),
-        classes=len(training.classes),
-        seed=recipe.seed,
+    chosen = choose_network(
+        loaded,
+        name or default_network(data),
+        recipe,
+        width=width,
+        earlier=None,
+        minutes=None,
+        threads=threads,
     )
+    name, network, settings = chosen.name, chosen.network, chosen.settings
     progress = ProgressLine(sys.stderr, live=True)
     shown = console.live and not console.quiet
     with progress if shown else nullcontext():

@@ -15,6 +15,7 @@ from ..training.augmentation import Augmentation
 from ..training.optimizers import SGD, Adam, AdamW, Optimizer
 from ..training.schedules import SCHEDULES
 from ..training.settings import (
+    MOST,
     Settings,
     default_batch_size,
     default_epochs,
@@ -78,7 +79,7 @@ class WholeNumber(Number):
 CHOSEN_SMOOTHING = 0.1  # of labels, for networks chosen by the data
 MANY_EPOCHS = 10  # from which on images may be changed by more than little
 
-COUNT = WholeNumber(1)
+COUNT = WholeNumber(1, MOST)
 SHARE = Number(0, 1)
 TARGET = Number(0, 1, "[]")
 
@@ -99,8 +100,8 @@ class Recipe:
     label_smoothing: float | None
     seed: int
     augmentation: Mapping[str, Any]
-    class_weight: str | None = None
-    ema_decay: float | None = None
+    class_weight: str | None
+    ema_decay: float | None
 
     def build_optimizer(self, batch_size: int, normalized: bool = False) -> Optimizer:
         """Return the optimizer; UsageError where options do not belong to it."""
@@ -236,6 +237,17 @@ _STEP_OPTIONS = (
         metavar="X",
         help="Share of every label spread over all classes.  "
         f"[default: {CHOSEN_SMOOTHING:g} with --network auto, else 0]",
+    ),
+    click.option(
+        "--class-weight",
+        type=click.Choice(("balanced",)),
+        help="Let every class count alike, however many images it has.",
+    ),
+    click.option(
+        "--ema-decay",
+        type=Number(0, 1),
+        metavar="X",
+        help="Keep an exponential moving average of the weights, such as 0.999 a step.",
     ),
     click.option(
         "--seed",

@@ -100,6 +100,8 @@ def _read(
 ) -> Pixels | DataError:
     """Return the pixels of a file as the network takes them, or why there are none."""
     try:
+        if not name:
+            raise DataError("a file name is empty; give the path of an image file")
         if name != "-" and os.path.isdir(name):
             raise DataError(f"{name} has no image files in it or below")
         if name == "-" and sys.stdin is None:

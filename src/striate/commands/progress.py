@@ -44,7 +44,7 @@ class ProgressLine:
 
     def __exit__(self, *_: object) -> None:
         if self._live and self._last is not None:
-            self._draw(_say(self._last, self._validation), end="\n")
+            self._draw(self._last, end="\n")
 
     def on_steps_end(self, info: Progress) -> None:
         """Redraw the line, unless that was done less than a tenth of a second ago."""
@@ -52,7 +52,7 @@ class ProgressLine:
         now = self._clock()
         if self._live and now - self._drawn >= _REDRAW_SECONDS:
             self._drawn = now
-            self._draw(_say(info, self._validation))
+            self._draw(info)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Leave a line in a log; on a terminal only keep the validation accuracy."""
@@ -61,10 +61,11 @@ class ProgressLine:
             line = _say(self._last, self._validation)
             print(line, file=self._stream, flush=True)
 
-    def _draw(self, line: str, end: str = "") -> None:
+    def _draw(self, info: Progress, end: str = "") -> None:
         """Write over what stands in the terminal's line."""
         width = self._width()
-        self._stream.write(f"\r{line[:width]:{width}}{end}")
+        line = _say(info, self._validation, width)
+        self._stream.write(f"\r{line:{width}}{end}")
         self._stream.flush()
 
     def _width(self) -> int:
@@ -76,18 +77,31 @@ class ProgressLine:
         return (columns or 80) - 1  # terminals without a size say 0
 
 
-def _say(info: Progress, validation: float | None) -> str:
-    parts = [
-        f"epoch {info.epoch:{len(str(info.epochs))}}/{info.epochs}",
-        f"loss {info.loss:.4f}",
-        f"accuracy {100 * info.accuracy:.2f} %",
-    ]
-    if validation is not None:
-        parts.append(f"validation {100 * validation:.2f} %")
-    parts.append(f"{info.images_per_second:,.0f} images/s")
+def _say(info: Progress, validation: float | None, width: float = math.inf) -> str:
+    """Say how far training is, leaving out what matters least where it does not fit."""
+    left = validated = ""
     if math.isfinite(info.seconds_left):
-        parts.append(f"{_duration(info.seconds_left)} left")
-    return "  ".join(parts)
+        left = f"{_duration(info.seconds_left)} left"
+    if validation is not None:
+        validated = f"validation {100 * validation:.2f} %"
+    parts = [  # in the order of the line, with the order in which they are let in
+        (0, f"epoch {info.epoch:{len(str(info.epochs))}}/{info.epochs}"),
+        (4, f"loss {info.loss:.4f}"),
+        (3, f"accuracy {100 * info.accuracy:.2f} %"),
+        (2, validated),
+        (5, f"{info.images_per_second:,.0f} images/s"),
+        (1, left),
+    ]
+    line = ""
+    let_in: set[int] = set()
+    for rank in range(len(parts)):
+        let_in.add(rank)
+        longer = "  ".join(text for at, text in parts if at in let_in and text)
+        if len(longer) <= width:
+            line = longer
+        else:
+            let_in.remove(rank)
+    return line
 
 
 def _duration(seconds: float) -> str:

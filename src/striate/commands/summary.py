@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
+from ..errors import ModelFileError
 from ..network import load
 from ..zoo import NETWORKS
 from .console import Console, common_options
@@ -22,6 +25,11 @@ def summary(console: Console, /, model: str) -> int:
       striate summary lenet5
       striate summary mnist-lenet5.safetensors --json
     """
+    if model not in NETWORKS and not os.path.exists(model):
+        raise ModelFileError(
+            f"There is no model file {model}, and no network of that name; give the path "
+            f"of a model, or one of {', '.join(NETWORKS)}."
+        )
     network = NETWORKS[model]() if model in NETWORKS else load(model)
     table = network.summary()
     console.result(str(table), table.to_dict())

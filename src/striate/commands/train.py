@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,20 +10,19 @@ from typing import Any
 import click
 
 from ..data import Data, Reading, data_hash, read_data
-from ..data.load import is_published
-from ..engine.machine import thread_count
+from ..engine.machine import instruction_set, thread_count
 from ..errors import UsageError
 from ..network import Network, load
 from ..saving.files import check_destination
 from ..saving.modelfile import unwritable
-from ..zoo import NETWORKS
 from .answers import calibrate
 from .augment_options import augment_options
-from .choice import AUTO, choose_network, read_as
+from .choice import choose_network, default_network, network_options, read_as
 from .config import config_option, differences, is_repeated, recorded_options
-from .console import Console, common_options, instruction_set, target
+from .console import SAVED, Console, common_options, target
 from .course import follow
 from .data_options import data_options, say_what_was_read
+from .interrupts import Interrupts
 from .options import TARGET, Number, Recipe, WholeNumber, recipe_options
 from .report import Report, rejected_values
 from .runfolder import RunFolder, versions
@@ -31,20 +31,7 @@ from .runreport import write_report
 
 @click.command()
 @click.argument("data")
-@click.option(
-    "--network",
-    "name",
-    type=click.Choice((AUTO, *NETWORKS)),
-    help="What to train; `striate summary NETWORK` shows it, auto chooses by the images."
-    "  [default: auto; lenet5 for named data sets and IDX]",
-)
-@click.option(
-    "--width",
-    type=WholeNumber(1),
-    metavar="N",
-    help="Channels of the first stage, for auto, vgg, mobilenet and resnet.  "
-    "[default: 16; auto: by the images]",
-)
+@network_options
 @click.option(
     "--from",
     "earlier",
@@ -137,10 +124,9 @@ def train(
     loaded = read_data(data, reading=reading, quiet=console.quiet)
     say_what_was_read(console, loaded)
     _refuse_missing_parts(loaded, fail_under, patience)
-    name = name or ("lenet5" if is_published(data) else AUTO)
     chosen = choose_network(
         loaded,
-        name,
+        name or default_network(data),
         recipe,
         width=width,
         earlier=start,
@@ -173,23 +159,28 @@ def train(
     for line in chosen.lines:
         console.note(line)
     console.detail(f"settings {settings}, {threads} threads")
-    course = follow(
-        console,
-        network,
-        loaded.training,
-        loaded.validation,
-        settings,
-        threads,
-        folder,
-        preprocessing,
-    )
+    with Interrupts() as interrupts:
+        course = follow(
+            console,
+            network,
+            loaded.training,
+            loaded.validation,
+            settings,
+            threads,
+            folder,
+            None if start else loaded.preprocessing(network.input_shape),
+            patience,
+            interrupts,
+        )
+        if loaded.split:
+            split = loaded.split.to_config()
+            network.training = {**network.training, "split": split}
+        if loaded.validation:
+            calibrate(network, loaded.validation)
+        path = _save(console, network, path, unfinished=course.code != 0)
+        context.meta[SAVED] = path
     if folder:
         folder.write_augmented(network, loaded.training)
-    if loaded.split:
-        network.training = {**network.training, "split": loaded.split.to_config()}
-    if loaded.validation:
-        calibrate(network, loaded.validation)
-    path = _save(console, network, path, unfinished=course.code != 0)
     best = None
     if folder and loaded.validation:
         best = folder.write_best(network, loaded.validation)
@@ -221,7 +212,8 @@ def train(
     lines = [f"validation accuracy {validation}"] if validation else []
     lines += [f"test accuracy {test}"] if test else []
     lines += [f"model {path}, {result['model_bytes']:,} bytes"]
-    console.result("\n".join(lines), result)
+    with suppress(BrokenPipeError):  # what is left to do needs no reader
+        console.result("\n".join(lines), result)
     if folder:
         told = {"validation": validation, "test": test}
         reports = {

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from .download import Patience
 
 
+_PUBLISHED = (60_000, 28, 28, 1), (10_000, 28, 28, 1)  # images to train and to test
+
+
 @dataclass(frozen=True)
 class NamedSet:
     """A data set published as four packed IDX files.
@@ -115,6 +118,9 @@ def load_named(
     """
     folders = search_folders(wanted)
     cache = folders[-1]
+    given = os.environ.get("STRIATE_DATA")
+    if given and not os.path.isdir(given) and not quiet:
+        print(f"passed over: STRIATE_DATA, {given}, is no folder", file=sys.stderr)
     for folder in folders:
         found = find_idx_files(folder)
         if len(found) == len(FILES):
@@ -126,11 +132,18 @@ def load_named(
     else:
         _fetch_missing(wanted, folders, patience, quiet)
     try:
-        return load_idx_folder(folder, wanted.name, wanted.classes)
+        parts = load_idx_folder(folder, wanted.name, wanted.classes)
     except DataError as error:
         if folder != cache:
             raise
         raise DataError(f"{error}; delete it, and it is downloaded again") from error
+    if tuple(part.images.shape for part in parts) != _PUBLISHED and not quiet:
+        print(
+            f"{folder} does not hold the 60,000 and 10,000 images of 28x28 that "
+            f"{wanted.name} has; it is taken for it all the same",
+            file=sys.stderr,
+        )
+    return parts
 
 
 def _fetch_missing(

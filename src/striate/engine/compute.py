@@ -14,7 +14,7 @@ from ..images.inputs import Images
 from ..layers import BatchNorm
 from ..resolve import ResolvedLayer
 from .lowering import lower
-from .machine import check_memory, thread_count
+from .machine import check_memory, instruction_set, thread_count
 from .usage import Usage
 from .weights import Floats, named_views
 
@@ -29,7 +29,7 @@ class Engine:
     def __init__(self, resolved: Sequence[ResolvedLayer], flat: Floats) -> None:
         self.resolved = tuple(resolved)
         self.flat = flat
-        self.plan = _core.Plan(lower(self.resolved), flat.size)
+        self.plan = _core.Plan(lower(self.resolved), flat.size, instruction_set())
         self.usage = Usage()
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Iterator
 
@@ -10,6 +11,15 @@ from ..errors import UsageError
 
 _MOST_THREADS = 1024
 _NEGLIGIBLE = 2**24  # bytes; asking what is left costs half as much as one prediction
+
+
+def instruction_set() -> str:
+    """Return the instruction set in use; UsageError where STRIATE_ISA names none."""
+    try:
+        name: str = _core.default_isa()
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    return name
 
 
 def thread_count(threads: int | None = None) -> int:
@@ -23,8 +33,9 @@ def thread_count(threads: int | None = None) -> int:
     2
     """
     if threads is not None:
-        if isinstance(threads, bool) or not isinstance(threads, int):
+        if isinstance(threads, bool) or not hasattr(threads, "__index__"):
             raise TypeError(f"threads must be a whole number but is {threads!r}")
+        threads = operator.index(threads)
         if not 1 <= threads <= _MOST_THREADS:
             raise ValueError(
                 f"threads must be from 1 to {_MOST_THREADS} but is {threads}; "

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import spell
+from ..engine.machine import check_memory
 from ..errors import DataError, ShapeError
 
 Expected = tuple[int | None, int | None, int | None]
@@ -23,6 +25,7 @@ def as_images(
     *,
     what: str = "images",
     double: bool = False,
+    within: tuple[int, int] | None = None,
 ) -> Pixels:
     """Images as one C-contiguous array N,H,W,C of uint8 or float32 in native order.
 
@@ -35,6 +38,8 @@ def as_images(
         expected: (height, width, channels); None where any will do.
         what: what messages call them.
         double: give floats as float64 instead of float32.
+        within: (height, width) that images may have at most, where any may do: it tells
+            N,H,W from one image H,W,C when their last axis is short.
 
     Raises ShapeError for another shape, naming the change that mends it, and
     DataError for another type, for no images at all and for NaN or infinity.
@@ -50,10 +55,22 @@ def as_images(
     if array.size == 0:
         raise DataError(f"{what} hold nothing: their shape is {array.shape}")
     _check_type(array, x, what)
-    array = _with_channels(array, expected, what)
-    if array.dtype == np.uint8:
+    array = _with_channels(array, expected, within, what)
+    if within is not None and not _inside(array.shape[1:3], within):
+        raise ShapeError(
+            f"{what} of {spell(array.shape[1:3])} pixels do not fit into the network's "
+            f"input of {spell(within)}; make them smaller or the input larger."
+        )
+    dtype: type[Any] = np.uint8
+    if array.dtype != np.uint8:
+        dtype = np.float64 if double else np.float32
+    if array.dtype != dtype or not array.flags.c_contiguous:
+        amount = array.size * np.dtype(dtype).itemsize
+        remedy = "give fewer images at once"
+        check_memory(amount, f"a copy of {what}, in one piece of memory,", remedy)
+    if dtype is np.uint8:
         return np.ascontiguousarray(array)
-    return _finite(array, np.float64 if double else np.float32, what)
+    return _finite(array, dtype, what)
 
 
 def as_array(x: object, what: str) -> NDArray[Any]:
@@ -108,7 +125,9 @@ def _check_type(array: NDArray[Any], x: object, what: str) -> None:
     raise DataError(f"{what} must be uint8 or floats but are {array.dtype}; {remedy}")
 
 
-def _with_channels(array: NDArray[Any], expected: Expected, what: str) -> NDArray[Any]:
+def _with_channels(
+    array: NDArray[Any], expected: Expected, within: tuple[int, int] | None, what: str
+) -> NDArray[Any]:
     """The array as N,H,W,C; the axis of the only channel may be missing."""
     shape = array.shape
     _, width, channels = expected
@@ -121,18 +140,40 @@ def _with_channels(array: NDArray[Any], expected: Expected, what: str) -> NDArra
     if (
         len(shape) == 3
         and _fits((*shape[1:], 1), expected)
-        and (width is not None or shape[2] not in IMAGE_CHANNELS)
+        and (
+            width is not None
+            or shape[2] not in IMAGE_CHANNELS
+            or _many_images(shape, within)
+        )
     ):
         return array[..., np.newaxis]
-    raise ShapeError(_shape_fault(shape, expected, what))
+    raise ShapeError(_shape_fault(shape, expected, within, what))
 
 
-def _shape_fault(shape: tuple[int, ...], expected: Expected, what: str) -> str:
+def _many_images(shape: tuple[int, ...], within: tuple[int, int] | None) -> bool:
+    """Whether three sizes, which may be one image H,W,C, are N,H,W all the same.
+
+    They are where each image fills the input, or where one image would not go into it.
+    """
+    if within is None:
+        return False
+    return shape[1:] == within or (
+        _inside(shape[1:], within) and not _inside(shape[:2], within)
+    )
+
+
+def _shape_fault(
+    shape: tuple[int, ...],
+    expected: Expected,
+    within: tuple[int, int] | None,
+    what: str,
+) -> str:
     """What is wrong with a shape: the name of its order, and the change that mends it.
 
     `expected` may leave axes open; the first reading that fits is taken.
     """
     height, width, channels = expected
+    rows, columns = (height, width) if height and width else within or (None, None)
     wanted = "x".join("?" if size is None else str(size) for size in expected)
     text = f"{what} must be N,H,W,C = Nx{wanted} but are "
     got = "x".join(map(str, shape)) or "a single number"
@@ -144,8 +185,15 @@ def _shape_fault(shape: tuple[int, ...], expected: Expected, what: str) -> str:
             grey = f'{what}.mean(axis=3).astype("uint8")'
             return f"{text}in colour, {got}; turn them grey, as by {grey}"
     if len(shape) == 3:
+        many = ""
+        if channels == 1 and _fits((*shape[1:], 1), expected):
+            many = f" (or {what}[..., None] if they are N,H,W)"
         if _fits(shape, expected) and shape[2] in (*IMAGE_CHANNELS, channels):
-            return f"{text}one image H,W,C = {got}; give {what}[None]"
+            return f"{text}one image H,W,C = {got}; give {what}[None]{many}"
+        if channels == 1 and shape[2] in (3, 4) and _fits((*shape[:2], 1), expected):
+            grey = f'{what}[..., :3].mean(axis=2).astype("uint8")[None]'
+            text += f"one image in colour, H,W,C = {got}; turn it grey, as by {grey}"
+            return text + many
         if channels is not None and _fits(shape, first):
             mended = f"{what}.transpose(1, 2, 0)[None]"
             return f"{text}one image C,H,W = {got}; give {mended}"
@@ -153,10 +201,11 @@ def _shape_fault(shape: tuple[int, ...], expected: Expected, what: str) -> str:
             coloured = f"np.repeat({what}[..., None], 3, axis=3)"
             return f"{text}grey, N,H,W = {got}; give {coloured}"
     if len(shape) == 2:
-        if (height, width, channels) == (*shape, 1):
+        one = channels == 1 and _fits((*shape, 1), expected)
+        if one and rows and columns and _inside(shape, (rows, columns)):
             return f"{text}one image H,W = {got}; give {what}[None]"
-        if height and width and channels and shape[1] == height * width * channels:
-            mended = f"{what}.reshape(-1, {height}, {width}, {channels})"
+        if rows and columns and channels and shape[1] == rows * columns * channels:
+            mended = f"{what}.reshape(-1, {rows}, {columns}, {channels})"
             return f"{text}flat rows, {got}; give {mended}"
     return f"{text}{got}; bring them to that size and order"
 
@@ -166,6 +215,11 @@ def _fits(shape: tuple[int, ...], expected: Expected) -> bool:
     return all(
         rule is None or size == rule for size, rule in zip(shape, expected, strict=True)
     )
+
+
+def _inside(shape: tuple[int, ...], within: tuple[int, int]) -> bool:
+    """Whether a height and a width go into those of an input."""
+    return shape[0] <= within[0] and shape[1] <= within[1]
 
 
 def _channels_first(shape: tuple[int, ...]) -> bool:

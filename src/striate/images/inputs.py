@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
+from ..arguments import shown
 from ..errors import DataError, ShapeError, UsageError
 from .arrays import Pixels, as_array, as_images
 from .preprocess import Preprocessing
@@ -55,6 +56,11 @@ def prepare(
     and, where the network was trained on pixels, be declared `preprocessed`. `invert`
     turns dark and bright pixels. Raises ShapeError, DataError or UsageError.
     """
+    if not isinstance(invert, bool | np.bool_):
+        raise UsageError(
+            f"invert must be True or False for arrays, not {shown(invert)}; only image "
+            "files are judged one by one, by predict_files."
+        )
     array = as_array(x, what)
     if array.dtype != np.uint8:
         _check_floats(array, rule, preprocessed, invert, what)
@@ -71,9 +77,11 @@ def prepare(
             f"{what} are uint8 pixels but this network was trained on float arrays and "
             "cannot know how those were made from pixels; give floats made likewise."
         )
-    channels = rule.input_shape[2]
+    height, width, channels = rule.input_shape
     size = known.image_size if known else (None, None)
-    pixels = as_images(array, (*size, channels), what=what).astype(np.uint8, copy=False)
+    pixels = as_images(
+        array, (*size, channels), what=what, within=(height, width)
+    ).astype(np.uint8, copy=False)
     if invert:
         pixels = 255 - pixels
     known = known or _plain(pixels, rule.input_shape)
@@ -103,11 +111,6 @@ def _plain(
 ) -> Preprocessing:
     """What an untrained network does with pixels: divide by 255, centre on black."""
     height, width = pixels.shape[1:3]
-    if height > input_shape[0] or width > input_shape[1]:
-        raise ShapeError(
-            f"images of {height}x{width} pixels do not fit into the network's input of "
-            f"{input_shape[0]}x{input_shape[1]}; make them smaller or the input larger."
-        )
     channels = input_shape[2]
     return Preprocessing(
         image_size=(height, width),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
@@ -13,6 +14,9 @@ from .arrays import as_array
 
 Classes = tuple[str, ...] | tuple[int, ...]
 """The user's name of every class, at the place of its index."""
+
+ClassNames = Sequence[str] | Sequence[int] | NDArray[np.str_] | NDArray[np.integer[Any]]
+"""What a user may give for them."""
 
 
 def as_labels(
@@ -49,6 +53,8 @@ def as_labels(
     """
     array = as_array(labels, what)
     _check_shape(array, count, what)
+    if array.dtype.kind == "U" and isinstance(labels, list | tuple):
+        array = np.array(labels, object)  # as strings, 1 beside "a" would go unnoticed
     array = _integers_or_strings(array, what)
     values, indices = np.unique(array, return_inverse=True)
     if array.dtype.kind == "i" and values[0] < 0:

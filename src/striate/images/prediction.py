@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import shown
 from .labels import Classes
 from .preprocess import Preprocessing
 
@@ -47,6 +48,9 @@ def read_files(
         raise TypeError(f"files must be a list of paths; give [{os.fspath(files)!r}].")
     remaining = iter(files)
     while names := list(islice(remaining, _TOGETHER)):
+        for name in names:
+            if not isinstance(name, str | os.PathLike):
+                raise TypeError(f"files must be paths, str or Path, not {shown(name)}.")
         images, notes = zip(
             *(preprocessing.load_image(name, invert) for name in names), strict=True
         )

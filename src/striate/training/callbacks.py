@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..arguments import shown
+
 if TYPE_CHECKING:
     from ..network import Network
 
@@ -47,6 +49,11 @@ class Callbacks:
     """Calls the hooks that each callback has, in the order the callbacks were given."""
 
     def __init__(self, callbacks: Iterable[object]) -> None:
+        if not isinstance(callbacks, Iterable):
+            raise TypeError(
+                f"callbacks must be a list of objects, not {shown(callbacks)}; give [] "
+                "for none and [callback] for one"
+            )
         self._callbacks = tuple(callbacks)
         for callback in self._callbacks:
             if not any(callable(getattr(callback, hook, None)) for hook in HOOKS):

@@ -84,6 +84,7 @@ def fit(
             record.write("begun")
             hooks.on_train_begin(network, info)
             run.go(hooks, lambda: network.stop_training)
+            record.write("stopped" if network.stop_training else "completed")
         except KeyboardInterrupt:
             record.write("interrupted")
             raise
@@ -93,7 +94,6 @@ def fit(
         except BaseException:
             record.write("failed")
             raise
-        record.write("stopped" if network.stop_training else "completed")
     return run.history
 
 
@@ -166,7 +166,7 @@ class _Record:
         self._network = network
         self._run = run
         before = network.training
-        earlier = before.get("earlier_epochs", 0) + before.get("epochs", 0)
+        earlier = sum(_epochs(before, name) for name in ("earlier_epochs", "epochs"))
         self._fixed = {
             "versions": {"striate": _core.version, "numpy": np.__version__},
             "isa": network.engine.plan.isa,
@@ -191,3 +191,9 @@ class _Record:
             "ending": ending,
             "history": history,
         }
+
+
+def _epochs(training: dict[str, Any], name: str) -> int:
+    """A number of epochs in a record, which may come from any file: 0 for no number."""
+    number = training.get(name)
+    return number if type(number) is int and number > 0 else 0

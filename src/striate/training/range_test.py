@@ -79,10 +79,13 @@ class _RangeRun(Run):
     def __init__(
         self, *arguments: Any, rates: NDArray[np.float64], losses: list[float]
     ) -> None:
-        super().__init__(*arguments)
-        self._rates = np.full_like(self._rates, rates[-1])  # to the end of the epoch
-        self._rates[: len(rates)] = rates
+        self._given = rates
         self._losses = losses
+        super().__init__(*arguments)
+
+    def _learning_rates(self, epoch: int) -> NDArray[np.float64]:
+        steps = np.arange((epoch - 1) * self.steps, epoch * self.steps)
+        return self._given[np.minimum(steps, len(self._given) - 1)]
 
     def _train(
         self, epoch: int, order: NDArray[np.int64], first: int, count: int

@@ -87,9 +87,7 @@ class Run:
             f"training with batch_size={self.batch_size} and threads={threads}",
             "give a smaller batch_size or fewer threads",
         )
-        self._rates = learning_rates(
-            settings.schedule, optimizer.learning_rate, self.steps, settings.epochs
-        )
+        self._rates = self._learning_rates(1)
         self._rule = update_rule(optimizer)
         changes = settings.augmentation
         self._augmentation = augmentation_rule(changes) if changes else None
@@ -133,8 +131,17 @@ class Run:
         if self._average is not None:
             self.engine.flat[:] = self._average.values
 
+    def _learning_rates(self, epoch: int) -> NDArray[np.float64]:
+        """Return the learning rate of every step of an epoch."""
+        settings = self.settings
+        base = settings.optimizer.learning_rate
+        return learning_rates(
+            settings.schedule, base, self.steps, settings.epochs, epoch
+        )
+
     def _epoch(self, epoch: int, totals: _Totals) -> Iterator[Progress]:
         """Train the steps of one epoch, yielding after each call of the core."""
+        self._rates = self._learning_rates(epoch)
         order = epoch_order(self.examples.count, self.settings.seed, epoch)
         order = order[: self.images]
         weights = self._step_weights(order)
@@ -169,7 +176,6 @@ class Run:
         self, epoch: int, order: NDArray[np.int64], first: int, count: int
     ) -> tuple[NDArray[np.float64], NDArray[np.int64], str]:
         settings, examples, average = self.settings, self.examples, self._average
-        start = (epoch - 1) * self.steps + first
         losses, correct, fault = self.engine.plan.train(
             self.engine.flat,
             self._state,
@@ -180,7 +186,7 @@ class Run:
             order,
             batch_size=self.batch_size,
             first_step=first,
-            learning_rates=self._rates[start : start + count],
+            learning_rates=self._rates[first : first + count],
             label_smoothing=settings.label_smoothing,
             clip_norm=settings.clip_norm or 0.0,
             seed=settings.seed,
@@ -228,7 +234,7 @@ class Run:
             loss, accuracy = evaluate(self.engine, self.validation, self.threads)
             logs |= {"val_loss": loss, "val_accuracy": accuracy}
         return logs | {
-            "learning_rate": float(self._rates[epoch * self.steps - 1]),
+            "learning_rate": float(self._rates[-1]),
             "seconds": totals.seconds,
             "images_per_second": totals.images_per_second,
         }
@@ -236,7 +242,7 @@ class Run:
     def _failed(self, what: str, epoch: int, step: int) -> TrainingError:
         """Put the last good weights back and say what happened."""
         self.engine.flat[:] = self._good
-        rate = self._rates[(epoch - 1) * self.steps + step - 1]
+        rate = self._rates[step - 1]
         return TrainingError(
             f"{what} is not finite any more in epoch {epoch} of "
             f"{self.settings.epochs}, step {step} of {self.steps}, at learning rate "

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: the rate of every step of a run, known before it begins."""
+"""Learning-rate schedules: the rate of any step of a run, known before it begins."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _END_DIVISOR = 1e4  # ... and ends at a ten-thousandth of that
 
 
 def learning_rates(
-    schedule: str, base: float, steps_per_epoch: int, epochs: int
+    schedule: str, base: float, steps_per_epoch: int, epochs: int, epoch: int
 ) -> NDArray[np.float64]:
-    """Return the learning rate of every step of a run, float64, one per step.
+    """Return the learning rate of every step of one epoch of a run, float64.
 
-    `base` is the highest rate of the run. The schedules, over T steps, are
+    Epochs count from 1; a run may have more of them than memory holds numbers. `base` is the highest rate of the run. The schedules, over T steps, are
     "constant": base throughout;
     "step": base, then a tenth from half of the run on and a hundredth from three
     quarters on (PyTorch's MultiStepLR with milestones ceil(T/2) and ceil(3T/4));
@@ -28,21 +28,22 @@ def learning_rates(
     Raises ValueError for an unknown schedule. Source: Smith and Topin, 2018, for
     one-cycle; Loshchilov and Hutter, 2017, for cosine.
 
-    >>> learning_rates("step", 0.1, steps_per_epoch=2, epochs=2).round(4).tolist()
-    [0.1, 0.1, 0.01, 0.001]
+    >>> learning_rates("step", 0.1, steps_per_epoch=2, epochs=2, epoch=2).round(4)
+    array([0.01 , 0.001])
     """
     if schedule not in SCHEDULES:
         raise ValueError(
             f"schedule must be one of {', '.join(SCHEDULES)} but is {schedule!r}"
         )
     total = steps_per_epoch * epochs
-    step = np.arange(total, dtype=np.float64)
+    first = (epoch - 1) * steps_per_epoch
+    step = np.arange(first, first + steps_per_epoch, dtype=np.float64)
     if schedule == "cosine":
         return base * (1 + np.cos(np.pi * step / total)) / 2
     if schedule == "step":
         return base * 0.1 ** ((2 * step >= total).astype(int) + (4 * step >= 3 * total))
     if schedule == "constant" or total <= 1:
-        return np.full(total, base, dtype=np.float64)
+        return np.full_like(step, base)
     start = base / _START_DIVISOR
     peak = _WARM_UP_SHARE * total - 1
     # Where the peak lies before the first step (fewer than four steps) there is no

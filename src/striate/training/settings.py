@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
+from ..arguments import shown
 from ..engine.randomness import check_seed
 from .augmentation import Augmentation
 from .optimizers import SGD, Optimizer
@@ -148,13 +149,18 @@ def check_label_smoothing(value: float) -> float:
     return float(value)
 
 
+MOST = 10**12
+"""The largest number of epochs, and of images a step."""
+
+
 def _count(name: str, value: Any) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be a whole number but is {value!r}") from None
-    if isinstance(value, bool) or number < 1:
-        raise ValueError(f"{name} must be at least 1 but is {value!r}")
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} must be a whole number but is {shown(value)}")
+    number = operator.index(value)
+    if not 1 <= number <= MOST:
+        raise ValueError(
+            f"{name} must be at least 1 and at most {MOST:,} but is {shown(value)}"
+        )
     return number
 
 
