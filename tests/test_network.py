@@ -456,3 +456,39 @@ def digits_network():
     network = st.lenet5()
     network.fit(train.images[:200], train.labels[:200], epochs=1)
     return network, test.images[:20]
+
+
+# --- answers for an image and its mirror image -----------------------------------------
+
+
+def test_training_on_mirrored_images_averages_the_answers_of_both(tmp_path):
+    train, test = st.load_data("digits")
+    network = st.lenet5()
+    flipping = st.Augmentation(flip="horizontal")
+    network.fit(train.images[:200], train.labels[:200], epochs=1, augmentation=flipping)
+    assert network.mirrored_answers
+    pixels = test.images[:20]
+    both = network.logits(pixels)
+    np.testing.assert_allclose(network.logits(pixels[:, :, ::-1]), both, rtol=1e-6)
+    network.temperature = 2.0
+    exponentials = np.exp(both.astype(np.float64) / 2)
+    expected = exponentials / exponentials.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(network.predict_proba(pixels), expected, rtol=1e-5)
+    network.save(tmp_path / "m.safetensors")
+    loaded = st.load(tmp_path / "m.safetensors")
+    assert loaded.mirrored_answers
+    np.testing.assert_array_equal(loaded.logits(pixels), both)
+    loaded.mirrored_answers = False
+    alone = loaded.logits(pixels)
+    mirrored = loaded.logits(np.ascontiguousarray(pixels[:, :, ::-1]))
+    np.testing.assert_array_equal((alone + mirrored) / 2, both)
+
+
+def test_answers_are_of_the_image_alone_unless_training_mirrored_it():
+    train, _ = st.load_data("digits")
+    network = st.lenet5()
+    network.mirrored_answers = True
+    network.fit(train.images[:100], train.labels[:100], epochs=1, augmentation="light")
+    assert not network.mirrored_answers
+    with pytest.raises(TypeError, match="mirrored_answers must be True or False"):
+        network.mirrored_answers = "yes"

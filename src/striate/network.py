@@ -13,13 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 from .engine.weights import Floats
 from .errors import UsageError
 from .images.arrays import as_array
-from .images.inputs import Images
+from .images.inputs import Images, mirrored
 from .images.labels import ClassNames
 from .inspection import Inspection
 from .layers import Dense
 from .stack import checked_classes
 from .training.augmentation import Augmentation, Level, as_augmentation
-from .training.evaluation import accuracy
+from .training.evaluation import accuracy, softmax
 from .training.optimizers import Optimizer
 from .training.settings import Settings
 
@@ -297,7 +297,7 @@ class Network(Inspection):
             for name, array in fresh.weights.items()
         }
         fresh.set_weights(weights)
-        fresh.learned(self.preprocessing, names)
+        fresh.learned(self.preprocessing, names, self.mirrored_answers)
         fresh.training = {"input": self.training.get("input")}
         return fresh
 
@@ -316,12 +316,21 @@ class Network(Inspection):
     def _answers(
         self, inputs: Images, threads: int | None, probabilities: bool = False
     ) -> Floats:
-        """The last layer's output, N,K, which must be one number for each class."""
+        """The logits, N,K, or their softmax: one number for each class."""
+        if not self.mirrored_answers:
+            return self._last_layer(inputs, threads, probabilities)
+        both = [inputs, mirrored(inputs, self.input_rule)]
+        one, other = (self._last_layer(seen, threads) for seen in both)
+        logits: Floats = (one + other) * np.float32(0.5)
+        return softmax(logits, self.temperature) if probabilities else logits
+
+    def _last_layer(
+        self, inputs: Images, threads: int | None, probabilities: bool = False
+    ) -> Floats:
         shape = (inputs.count, self.outputs)
-        last = len(self.resolved) - 1
         outputs = self.engine.forward(
             inputs,
-            [last],
+            [len(self.resolved) - 1],
             probabilities=probabilities,
             temperature=self.temperature,
             threads=threads,

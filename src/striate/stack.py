@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .arguments import shown, spell
+from .arguments import shown, spell, truth
 from .engine.compute import Engine
 from .engine.initialization import initial_weights
 from .engine.machine import check_memory
@@ -61,6 +61,7 @@ class Stack:
         self._classes: Classes | None = None
         self._preprocessing: Preprocessing | None = None
         self._temperature = 1.0
+        self._mirrored_answers = False
 
     @property
     def resolved(self) -> tuple[ResolvedLayer, ...]:
@@ -126,10 +127,30 @@ class Stack:
     def temperature(self, value: float) -> None:
         self._temperature = checked_temperature(value)
 
-    def learned(self, preprocessing: Preprocessing | None, classes: Classes) -> None:
+    @property
+    def mirrored_answers(self) -> bool:
+        """Whether logits are the mean of those of an image and of its mirror image.
+
+        True after training on images that were mirrored (left and right, by
+        `augmentation`); costs twice the time. May be set.
+        """
+        return self._mirrored_answers
+
+    @mirrored_answers.setter
+    def mirrored_answers(self, value: bool) -> None:
+        self._mirrored_answers = truth("Network", "mirrored_answers", value)
+        self._temperature = 1.0
+
+    def learned(
+        self,
+        preprocessing: Preprocessing | None,
+        classes: Classes,
+        mirrored_answers: bool,
+    ) -> None:
         """Take over what training images and labels told; called by `fit`."""
         self._preprocessing = preprocessing
         self._classes = classes
+        self._mirrored_answers = mirrored_answers
         self._temperature = 1.0
 
     @property
@@ -170,6 +191,7 @@ class Stack:
                 "classes": self._classes,
                 "preprocessing": self._preprocessing,
                 "temperature": self._temperature,
+                "mirrored_answers": self._mirrored_answers,
                 "training": self.training,
             }
 
@@ -179,6 +201,7 @@ class Stack:
         self._set_up(state["layers"], resolved, seed, flat)
         self._preprocessing = state["preprocessing"]
         self._temperature = state["temperature"]
+        self._mirrored_answers = state["mirrored_answers"]
         self.training = state["training"]
         if state["classes"] is not None:
             self.classes = state["classes"]

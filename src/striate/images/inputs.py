@@ -88,6 +88,12 @@ def prepare(
     return Images(pixels, _source(pixels, known))
 
 
+def mirrored(images: Images, rule: InputRule) -> Images:
+    """Return prepared images with left and right exchanged."""
+    array = np.ascontiguousarray(images.array[:, :, ::-1])
+    return prepare(array, rule, preprocessed=array.dtype != np.uint8)
+
+
 def _check_floats(
     array: NDArray[Any], rule: InputRule, preprocessed: bool, invert: bool, what: str
 ) -> None:

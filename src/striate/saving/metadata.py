@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..arguments import spell
+from ..arguments import spell, truth
 from ..engine.randomness import check_seed
 from ..engine.weights import Floats, checked_weights, flattened
 from ..errors import ModelFileError
@@ -32,6 +32,7 @@ def to_metadata(state: Mapping[str, Any]) -> dict[str, Any]:
         "classes": None if classes is None else list(classes),
         "preprocessing": None if known is None else known.to_config(),
         "temperature": state["temperature"],
+        "mirrored_answers": state["mirrored_answers"],
         "training": state["training"],
     }
 
@@ -64,6 +65,8 @@ def from_metadata(
                 )
             classes = checked_classes(classes, outputs[0])
         temperature = checked_temperature(metadata.get("temperature", 1.0))
+        both = metadata.get("mirrored_answers", False)
+        mirrored = truth("the model", "mirrored_answers", both)
         arrays = checked_weights(resolved, weights)
         seed = check_seed(architecture.get("seed", 0))
     except (TypeError, ValueError, RecursionError) as error:
@@ -78,5 +81,6 @@ def from_metadata(
         "classes": classes,
         "preprocessing": preprocessing,
         "temperature": temperature,
+        "mirrored_answers": mirrored,
         "training": metadata["training"],
     }

@@ -127,7 +127,9 @@ class Augmentation:
         elastic_sigma: the Gaussian's sigma that would make noise as smooth as that
             field, 0.02 to 1; by default Simard's 4/29.
         flip: "none", "horizontal" (left and right swap), "vertical" or "both"; each
-            happens to half of the images. No level flips.
+            happens to half of the images. No level flips. After training with left and
+            right exchanged, answers are the mean of an image's and its mirror image's
+            (`Network.mirrored_answers`).
         brightness: pixels times 1 - brightness to 1 + brightness, as if exposed for
             another time.
         contrast: their distance from the image's mean grey likewise.

@@ -45,3 +45,18 @@ def _loss(logits: NDArray[np.float32], examples: Examples) -> float:
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[rows, examples.labels]
     return float(np.average(losses, weights=examples.weights))
+
+
+def softmax(
+    logits: NDArray[np.float32], temperature: float = 1.0
+) -> NDArray[np.float32]:
+    """Return the probabilities, N,K, that logits at a temperature stand for.
+
+    >>> softmax(np.zeros((1, 4), np.float32))
+    array([[0.25, 0.25, 0.25, 0.25]], dtype=float32)
+    """
+    scaled = logits.astype(np.float64) / temperature
+    exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    shares = exponentials / exponentials.sum(axis=1, keepdims=True)
+    probabilities: NDArray[np.float32] = shares.astype(np.float32)
+    return probabilities

@@ -16,7 +16,7 @@ from ..errors import BusyError, ShapeError, TrainingError, UsageError
 from ..images.inputs import InputRule, prepare, sample_weights
 from ..images.labels import Classes, as_labels
 from ..images.preprocess import Preprocessing
-from .augmentation import settle
+from .augmentation import Augmentation, settle
 from .callbacks import Callbacks, TrainingPlan
 from .evaluation import Examples
 from .run import History, Run
@@ -70,7 +70,7 @@ def fit(
         run = make_run(engine, examples, validation, settings, team)
         record = _Record(network, run, images=inputs.array, labels=labels)
         network.stop_training = False
-        network.learned(rule.preprocessing, classes)
+        network.learned(rule.preprocessing, classes, _mirrors(settings.augmentation))
         info = TrainingPlan(
             images=examples.count,
             validation_images=validation.count if validation else 0,
@@ -95,6 +95,11 @@ def fit(
             record.write("failed")
             raise
     return run.history
+
+
+def _mirrors(augmentation: Augmentation | None) -> bool:
+    """Whether left and right are exchanged in training."""
+    return augmentation is not None and augmentation.flip in ("horizontal", "both")
 
 
 def _learned_rule(

@@ -82,17 +82,17 @@ def choose(
     >>> choice.width, choice.epochs
     (8, 78)
     """
-    epochs = epochs or auto_epochs(images)
+    usual = auto_epochs(images)
     if width is not None:
         network = vgg(input_shape, classes, width=width, seed=seed)
-        return Choice(network, width, epochs)
+        return Choice(network, width, epochs or usual)
     allowed = min(_OPERATIONS_AN_IMAGE * images, _MOST_OPERATIONS)
 
     def quick_enough(network: Network) -> bool:
         cost = _OPERATIONS * network.summary().multiply_adds
-        return cost * images * epochs <= allowed
+        return cost * images * usual <= allowed
 
-    return _widest(input_shape, classes, seed, epochs, quick_enough)
+    return _widest(input_shape, classes, seed, epochs or usual, quick_enough)
 
 
 def choose_within(
