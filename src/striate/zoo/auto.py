@@ -15,7 +15,7 @@ from .modern import vgg
 WIDTHS = (64, 48, 32, 24, 16, 12, 8)
 """Channels of the first stage, widest first; the first that is quick enough is taken."""
 
-_FEWEST_EPOCHS, _MOST_EPOCHS = 8, 100
+_FEWEST_EPOCHS, _MOST_EPOCHS = 8, 200
 _OPERATIONS = (
     6  # a multiply-add in training: forward and two gradients, 2 operations each
 )
@@ -54,10 +54,10 @@ class Choice:
 def auto_epochs(images: int) -> int:
     """Return for how many epochs a chosen network is trained on so many images.
 
-    Fewer images are seen more often: 2,800 / sqrt(images), from 8 to 100.
+    Fewer images are seen more often: 2,800 / sqrt(images), from 8 to 200.
 
     >>> auto_epochs(200), auto_epochs(1_300), auto_epochs(60_000)
-    (100, 78, 11)
+    (198, 78, 11)
     """
     wished = round(2_800 / math.sqrt(max(images, 1)))
     return max(_FEWEST_EPOCHS, min(_MOST_EPOCHS, wished))
