@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 
 from ..data import Dataset
 from ..errors import TrainingError
@@ -18,6 +20,7 @@ from ..training.callbacks import Progress, TrainingPlan
 from ..training.fit import fit
 from ..training.settings import Settings
 from ..training.stopping import EarlyStopping
+from .answers import known_labels
 from .console import FAILED, INTERRUPTED, Console
 from .interrupts import Interrupts
 from .progress import ProgressLine
@@ -92,14 +95,14 @@ def follow(
     progress = ProgressLine(sys.stderr, console.live)
     stopping = None if patience is None else EarlyStopping(patience)
     callbacks = [course, None if console.quiet else progress, folder, stopping]
-    held = (validation.images, validation.labels) if validation else None
+    held = (validation.images, _labels(network, validation)) if validation else None
     began = time.perf_counter()
     try:
         with interrupts.heeded(), progress:
             fit(
                 network,
                 training.images,
-                training.labels,
+                _labels(network, training),
                 settings,
                 validation_data=held,
                 callbacks=[one for one in callbacks if one is not None],
@@ -122,3 +125,10 @@ def follow(
     course.seconds = time.perf_counter() - began
     console.note(f"trained for {course.seconds:.1f} s")
     return course
+
+
+def _labels(network: Network, dataset: Dataset) -> NDArray[Any]:
+    """Labels as `fit` takes them: by name where the network knows its classes."""
+    if network.classes is None:
+        return dataset.labels
+    return np.asarray(network.classes)[known_labels(network, dataset)]
