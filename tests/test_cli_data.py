@@ -114,7 +114,7 @@ def test_a_drawn_split(bars: Path) -> None:
 
 def test_without_a_test_part_the_validation_part_is_measured(bars: Path) -> None:
     command = ["train", bars, "--epochs", 1, "-o", "m.safetensors", "--test-share", 0]
-    result = run(*command, "--fail-under", 1.0)
+    result = run(*command, "--fail-under", 1.0, "--learning-rate", 1e-9)
     assert "test accuracy" not in result.stdout
     assert "validation accuracy" in result.stdout
     assert result.exit_code == 4

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from striate import cli
-from striate.commands import train
+from striate.commands import outcome, train
 from striate.commands.interrupts import Interrupts, interruptible
 from striate.network import Network, load
 from striate.training import fit
@@ -100,7 +100,7 @@ def test_a_second_ctrl_c_waits_for_the_save(
 def test_an_interrupted_evaluation_names_the_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wrap(monkeypatch, train.Report, "of", before=1, after=0)
+    wrap(monkeypatch, outcome.Report, "of", before=1, after=0)
     result = train_digits(tmp_path / "m")
     assert result.exit_code == 130
     assert result.stdout == ""

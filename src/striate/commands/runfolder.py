@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from ..training.callbacks import TrainingPlan
 
 
+AUGMENTED = "augmented.png"
+
+
 class RunFolder:
     """A folder with settings.json, history.csv, result.json, report.md and pictures.
 
@@ -118,7 +121,7 @@ class RunFolder:
 
         page = augmented_sheet(network, training)
         if page is not None:
-            self._write("augmented.png", page)
+            self._write(AUGMENTED, page)
 
     def _write_json(self, name: str, values: Mapping[str, Any]) -> None:
         self._write(name, json.dumps(values, indent=2) + "\n")

@@ -6,63 +6,50 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .console import Console, percent
+from .outcome import Outcome
 from .pictures import draw_pictures
 from .report import Report
-from .runfolder import RunFolder, versions
-
-if TYPE_CHECKING:
-    from ..data import Dataset
-    from ..training.settings import Settings
+from .runfolder import AUGMENTED, RunFolder, versions
 
 _WORST = 8  # classes that the page lists
 
 
-def write_report(
-    console: Console,
-    folder: RunFolder,
-    result: Mapping[str, Any],
-    epochs: Sequence[Mapping[str, float]],
-    settings: Settings,
-    reports: Mapping[str, tuple[Report, Dataset]],
-) -> None:
-    """Write report.md and its pictures into a run folder.
-
-    ``epochs`` are the logs of every epoch; ``reports`` are of the data's parts by name,
-    and the pictures are of the last; there may be none.
-    """
+def write_report(console: Console, folder: RunFolder, outcome: Outcome) -> None:
+    """Write report.md and its pictures, of the part that counts most, into a folder."""
+    epochs = outcome.course.epochs
     names = dict.fromkeys(name for logs in epochs for name in logs)
     history = {name: [logs[name] for logs in epochs] for name in names}
-    told = list(reports.items())[-1:]
+    told = list(outcome.reports.items())[-1:]
     pictures = draw_pictures(console, folder.path, history, told)
-    page = RunReport(
-        folder.path,
-        result,
-        history,
-        str(settings),
-        pictures,
-        {name: report for name, (report, _) in reports.items()},
-    )
-    folder.write_report(str(page))
+    if (folder.path / AUGMENTED).exists():
+        pictures["augmented"] = AUGMENTED
+    folder.write_report(str(RunReport(folder.path, outcome, history, pictures)))
 
 
 @dataclass(frozen=True)
 class RunReport:
     """What the page is written from.
 
-    ``result`` is the run's result.json, ``history`` the lists of `fit`, ``settings``
-    how it was trained, in words, ``pictures`` file names in the run ``folder``, and
-    ``reports`` are of the data's parts by name: the last one is told in full.
+    ``history`` are the lists of `fit`, ``pictures`` file names in the run ``folder``.
     """
 
     folder: Path
-    result: Mapping[str, Any]
+    outcome: Outcome
     history: Mapping[str, Sequence[float]]
-    settings: str
     pictures: Mapping[str, str]
-    reports: Mapping[str, Report]
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """What result.json says."""
+        return self.outcome.to_dict()
+
+    @property
+    def reports(self) -> Mapping[str, Report]:
+        """How the network does on the data's parts, by name: the last one is told."""
+        return {name: report for name, (report, _) in self.outcome.reports.items()}
 
     def __str__(self) -> str:
         """Return the page as Markdown."""
@@ -104,7 +91,10 @@ class RunReport:
             "",
             f"- Data: {plain(result['data'])}, {', '.join(counts)}.",
             f"- Network: {plain(result['network'])}, {parameters}.",
-            f"- Settings: `{self.settings}`.",
+            *(f"- Why: {plain(line)}" for line in self.outcome.chosen.lines),
+            *(f"- Images: {plain(line)}" for line in self.outcome.data.survey.choices),
+            *(f"- Note: {plain(line)}" for line in self.outcome.data.survey.notes),
+            f"- Settings: `{self.outcome.chosen.settings}`.",
             f"- Course: {course}.",
             "",
         )
@@ -123,6 +113,7 @@ class RunReport:
             )
             yield ""
         yield from self._picture("curves", "loss, accuracy and learning rate by epoch")
+        yield from self._picture("augmented", "training images as they were changed")
 
     def _confidence(self, report: Report) -> Iterator[str]:
         result = self.result

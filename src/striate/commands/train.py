@@ -24,7 +24,7 @@ from .course import follow
 from .data_options import data_options, say_what_was_read
 from .interrupts import Interrupts
 from .options import TARGET, Number, Recipe, WholeNumber, recipe_options
-from .report import Report, rejected_values
+from .outcome import Outcome
 from .runfolder import RunFolder, versions
 from .runreport import write_report
 
@@ -133,29 +133,30 @@ def train(
         minutes=minutes,
         threads=threads,
     )
-    name, network, settings = chosen.name, chosen.network, chosen.settings
+    network, settings = chosen.network, chosen.settings
     folder = RunFolder(run) if run else None
-    path = Path(output or f"{loaded.name}-{name}.safetensors")
+    path = Path(output or f"{loaded.name}-{chosen.name}.safetensors")
     if folder and not output:
         path = folder.path / path
     _check(path)
     context = click.get_current_context()
     if folder or is_repeated(context):
-        record = (
-            {
-                "network": name,
-                "data": _describe(data, loaded),
-                "reading": asdict(reading),
-            }
-            | {"settings": settings.to_config(), "seed": settings.seed}
-            | {"threads": threads, "isa": instruction_set(), "model": str(path)}
-            | {"versions": versions()}
-        )
+        record = {
+            "network": chosen.name,
+            "data": _describe(data, loaded),
+            "reading": asdict(reading),
+            "settings": settings.to_config(),
+            "seed": settings.seed,
+            "threads": threads,
+            "isa": instruction_set(),
+            "model": str(path),
+            "versions": versions(),
+        }
         for words in differences(context, record):
             console.note(words)
         if folder:
-            options = recorded_options(context, **chosen.options)
-            folder.write_settings(options, record)
+            kept = recorded_options(context, **chosen.options)
+            folder.write_settings(kept, record)
     for line in chosen.lines:
         console.note(line)
     console.detail(f"settings {settings}, {threads} threads")
@@ -179,52 +180,22 @@ def train(
             calibrate(network, loaded.validation)
         path = _save(console, network, path, unfinished=course.code != 0)
         context.meta[SAVED] = path
+    best = None
     if folder:
         folder.write_augmented(network, loaded.training)
-    best = None
-    if folder and loaded.validation:
-        best = folder.write_best(network, loaded.validation)
-    test = loaded.test and Report.of(network, loaded.test)
-    validation = loaded.validation and Report.of(network, loaded.validation)
-    result = {
-        "model": str(path),
-        "model_bytes": path.stat().st_size,
-        "network": name,
-        "parameters": network.parameters,
-        "data": loaded.name,
-        "train_images": len(loaded.training),
-        "validation_images": len(loaded.validation or ()),
-        "test_images": len(loaded.test or ()),
-        **course.to_dict(),
-        "best_epoch": best,
-        "validation_accuracy": validation and validation.accuracy,
-        "validation_interval": validation and validation.interval,
-        "test_accuracy": test and test.accuracy,
-        "test_interval": test and test.interval,
-        "test_rejected": test and rejected_values(test.rejections),
-        "test_calibration_error": test and test.calibration_error,
-        "temperature": network.temperature if validation else None,
-        "seed": settings.seed,
-        "threads": threads,
-    }
+        if loaded.validation:
+            best = folder.write_best(network, loaded.validation)
+    outcome = Outcome.of(loaded, chosen, course, path, threads, best)
     if folder:
-        folder.write_result(result)
-    lines = [f"validation accuracy {validation}"] if validation else []
-    lines += [f"test accuracy {test}"] if test else []
-    lines += [f"model {path}, {result['model_bytes']:,} bytes"]
+        folder.write_result(outcome.to_dict())
     with suppress(BrokenPipeError):  # what is left to do needs no reader
-        console.result("\n".join(lines), result)
+        console.result(str(outcome), outcome.to_dict())
     if folder:
-        told = {"validation": validation, "test": test}
-        reports = {
-            part: (report, loaded.parts()[part])
-            for part, report in told.items()
-            if report
-        }
-        write_report(console, folder, result, course.epochs, settings, reports)
+        write_report(console, folder, outcome)
         console.note(f"report {folder.path / 'report.md'}")
-    what, measured = ("test", test) if test else ("validation", validation)
-    missed = target(console, measured, fail_under, what) if measured else 0
+    missed = 0
+    for what, (report, _) in list(outcome.reports.items())[-1:]:
+        missed = target(console, report, fail_under, what)
     return course.code or missed
 
 
