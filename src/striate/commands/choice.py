@@ -31,6 +31,7 @@ WITHOUT_WIDTH = ("lenet5", "lenet5-1998")
 """The networks whose channels are as their papers have them."""
 
 _COLORS: Mapping[int, Color] = {1: "grey", 3: "rgb"}
+_WATCHED = 0.02  # of --minutes, to see how fast networks train here
 _KEPT_BACK = 0.1  # of --minutes, for what is not training and for a machine that slows
 
 
