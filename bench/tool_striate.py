@@ -49,8 +49,8 @@ class Tool(worker.Tool):
         network = SUBJECTS[name].build()
         costs = network.summary().to_dict()["layers"]
         layers = tuple(
-            Layer(cost["name"], layer.to_config(), cost["multiply_adds"])
-            for layer, cost in zip(network.layers, costs, strict=True)
+            Layer(cost["name"], one.layer.to_config(), cost["multiply_adds"])
+            for one, cost in zip(network.resolved, costs, strict=True)
         )
         weights = {key: value.copy() for key, value in network.weights.items()}
         pixels, labels = make_images(SUBJECTS[name], network.outputs)
