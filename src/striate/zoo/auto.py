@@ -109,7 +109,7 @@ def choose_within(
     `speed` measures the images per second that a network trains here: the narrowest
     one, from which follows what the others would reach.
     """
-    epochs = auto_epochs(images)
+    epochs = _PATIENT * auto_epochs(images)
     narrow = vgg(input_shape, classes, width=WIDTHS[-1], seed=seed)
     rate = speed(narrow) * narrow.summary().multiply_adds
 
