@@ -24,6 +24,16 @@ STRIATE_INLINE int64_t cut_begin(const Cut& c, int64_t i) {
     return i * c.base + (i < c.longer ? i : c.longer);
 }
 
+// A 1 x 1 kernel of stride 1 knows no rows: with all of them as one, the ends of rows
+// are no ends of tiles.
+STRIATE_INLINE ConvShape without_rows(ConvShape s) {
+    if (s.KH * s.KW == 1 && s.stride_h * s.stride_w == 1) {
+        s.W = s.OW = s.H * s.W;
+        s.H = s.OH = 1;
+    }
+    return s;
+}
+
 // ---- forward ------------------------------------------------------------------------
 
 // One tile: TO output channels by TW columns of one row, one native vector of lanes.
@@ -47,7 +57,8 @@ static void forward_tile(const ConvShape& s, const float* x, const float* w,
             if constexpr (KW > 0) {
                 Vector value[TW + KW - 1];
                 STRIATE_UNROLL
-                for (int j = 0; j < TW + KW - 1; ++j) value[j] = load(row + j * kLanes);
+                for (int j = 0; j < TW + KW - 1; ++j)
+                    value[j] = load_held(row + j * kLanes);
                 STRIATE_UNROLL
                 for (int kw = 0; kw < KW; ++kw) {
                     STRIATE_UNROLL
@@ -64,7 +75,7 @@ static void forward_tile(const ConvShape& s, const float* x, const float* w,
                     Vector value[TW];
                     STRIATE_UNROLL
                     for (int j = 0; j < TW; ++j)
-                        value[j] = load(first + j * s.stride_w * kLanes);
+                        value[j] = load_held(first + j * s.stride_w * kLanes);
                     STRIATE_UNROLL
                     for (int i = 0; i < TO; ++i) {
                         const Vector weight = broadcast(tap[i * taps + kw]);
@@ -118,6 +129,7 @@ static ForwardTile forward_tile_for(int channels, int columns) {
 }
 
 static ForwardTile forward_tile_for(const ConvShape& s, int channels, int columns) {
+    if (s.KW == 1 && s.stride_w == 1) return forward_tile_for<1>(channels, columns);
     // Sixteen registers do not hold a row beside the tile: taps are loaded one by one.
     if (kRegisters == 32 && s.stride_w == 1 && s.dilation_w == 1) {
         if (s.KW == 3) return forward_tile_for<3>(channels, columns);
@@ -126,8 +138,9 @@ static ForwardTile forward_tile_for(const ConvShape& s, int channels, int column
     return forward_tile_for<0>(channels, columns);
 }
 
-static void conv_forward(const ConvShape& s, const float* x, const float* w,
+static void conv_forward(const ConvShape& shape, const float* x, const float* w,
                          const float* bias, float* y) {
+    const ConvShape s = without_rows(shape);
     const int64_t group_outputs = s.O / s.groups, group_inputs = s.C / s.groups;
     const int64_t taps = group_inputs * s.KH * s.KW;
     const Cut columns = cut(s.OW, kTileColumns);
@@ -188,7 +201,7 @@ static void scatter_tile(const ConvShape& s, const float* w, const float* dy, fl
                     weight[kw] = broadcast(tap[c * s.KH * KW + kw]);
                 STRIATE_UNROLL
                 for (int j = 0; j < TW; ++j) {
-                    const Vector gradient = load(value + j * kLanes);
+                    const Vector gradient = load_held(value + j * kLanes);
                     STRIATE_UNROLL
                     for (int kw = 0; kw < KW; ++kw)
                         sum[c][j + kw] += weight[kw] * gradient;
@@ -337,10 +350,10 @@ static void weight_tile(const ConvShape& s, const float* x, const int64_t* offse
             for (int64_t ow = 0; ow < s.OW; ++ow) {
                 Vector value[TT];
                 STRIATE_UNROLL
-                for (int t = 0; t < TT; ++t) value[t] = load(corner + offset[t]);
+                for (int t = 0; t < TT; ++t) value[t] = load_held(corner + offset[t]);
                 STRIATE_UNROLL
                 for (int i = 0; i < TO; ++i) {
-                    const Vector g = load(gradient + i * plane);
+                    const Vector g = load_held(gradient + i * plane);
                     STRIATE_UNROLL
                     for (int t = 0; t < TT; ++t) sum[i][t] += g * value[t];
                 }
