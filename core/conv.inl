@@ -24,6 +24,16 @@ STRIATE_INLINE int64_t cut_begin(const Cut& c, int64_t i) {
     return i * c.base + (i < c.longer ? i : c.longer);
 }
 
+// A 1 x 1 kernel of stride 1 knows no rows: with all of them as one, the ends of rows
+// are no ends of tiles.
+STRIATE_INLINE ConvShape without_rows(ConvShape s) {
+    if (s.KH * s.KW == 1 && s.stride_h * s.stride_w == 1) {
+        s.W = s.OW = s.H * s.W;
+        s.H = s.OH = 1;
+    }
+    return s;
+}
+
 // ---- forward ------------------------------------------------------------------------
 
 // One tile: TO output channels by TW columns of one row, one native vector of lanes.
@@ -47,7 +57,8 @@ static void forward_tile(const ConvShape& s, const float* x, const float* w,
             if constexpr (KW > 0) {
                 Vector value[TW + KW - 1];
                 STRIATE_UNROLL
-                for (int j = 0; j < TW + KW - 1; ++j) value[j] = load(row + j * kLanes);
+                for (int j = 0; j < TW + KW - 1; ++j)
+                    value[j] = load_held(row + j * kLanes);
                 STRIATE_UNROLL
                 for (int kw = 0; kw < KW; ++kw) {
                     STRIATE_UNROLL
@@ -64,7 +75,7 @@ static void forward_tile(const ConvShape& s, const float* x, const float* w,
                     Vector value[TW];
                     STRIATE_UNROLL
                     for (int j = 0; j < TW; ++j)
-                        value[j] = load(first + j * s.stride_w * kLanes);
+                        value[j] = load_held(first + j * s.stride_w * kLanes);
                     STRIATE_UNROLL
                     for (int i = 0; i < TO; ++i) {
                         const Vector weight = broadcast(tap[i * taps + kw]);
@@ -118,6 +129,7 @@ static ForwardTile forward_tile_for(int channels, int columns) {
 }
 
 static ForwardTile forward_tile_for(const ConvShape& s, int channels, int columns) {
+    if (s.KW == 1 && s.stride_w == 1) return forward_tile_for<1>(channels, columns);
     // Sixteen registers do not hold a row beside the tile: taps are loaded one by one.
     if (kRegisters == 32 && s.stride_w == 1 && s.dilation_w == 1) {
         if (s.KW == 3) return forward_tile_for<3>(channels, columns);
@@ -126,8 +138,9 @@ static ForwardTile forward_tile_for(const ConvShape& s, int channels, int column
     return forward_tile_for<0>(channels, columns);
 }
 
-static void conv_forward(const ConvShape& s, const float* x, const float* w,
+static void conv_forward(const ConvShape& shape, const float* x, const float* w,
                          const float* bias, float* y) {
+    const ConvShape s = without_rows(shape);
     const int64_t group_outputs = s.O / s.groups, group_inputs = s.C / s.groups;
     const int64_t taps = group_inputs * s.KH * s.KW;
     const Cut columns = cut(s.OW, kTileColumns);
@@ -159,14 +172,30 @@ static void conv_forward(const ConvShape& s, const float* x, const float* w,
 
 // ---- gradient of the input ----------------------------------------------------------
 
-// Stride and dilation 1 in a row: each gradient value adds kernel times value into a
-// row of TW + KW - 1 accumulators, so that no multiplication meets a padded zero (as a
+// The kernel rows that reach an input row, kh_begin, kh_begin + kh_step ..., each from
+// the gradient's row `oh`, oh - oh_step ...
+struct Reach {
+    int64_t kh_begin, kh_end, kh_step, oh, oh_step;
+};
+STRIATE_INLINE Reach reach_of(const ConvShape& s, int64_t ih) {
+    // Either stride or dilation is 1, so that both rows go in even steps.
+    Reach r{0, s.KH, s.stride_h, 0, s.dilation_h};
+    if (ih / s.dilation_h + 1 < s.KH) r.kh_end = ih / s.dilation_h + 1;
+    const int64_t beyond = ih - (s.OH - 1) * s.stride_h;
+    if (beyond > 0) r.kh_begin = (beyond + s.dilation_h - 1) / s.dilation_h;
+    while ((ih - r.kh_begin * s.dilation_h) % s.stride_h) ++r.kh_begin;
+    r.oh = (ih - r.kh_begin * s.dilation_h) / s.stride_h;
+    return r;
+}
+
+// Dilation 1 in a row: each gradient value adds kernel times value into a row of
+// accumulators, stride SW apart, so that no multiplication meets a padded zero (as a
 // full convolution over a padded gradient does: twice the work on a 10 x 10 map).
-// Adds to `dx`, TC channels of one input row, the rows kh in [kh_begin, kh_end).
-template <int TC, int TW, int KW>
+// Adds to `dx`, TC channels of one input row.
+template <int TC, int TW, int KW, int SW>
 static void scatter_tile(const ConvShape& s, const float* w, const float* dy, float* dx,
-                         int64_t ih, int64_t kh_begin, int64_t kh_end) {
-    constexpr int kColumns = TW + KW - 1;
+                         const Reach& reach) {
+    constexpr int kColumns = (TW - 1) * SW + KW;
     const int64_t plane = s.H * s.W * kLanes, group_inputs = s.C / s.groups;
     Vector sum[TC][kColumns];
     STRIATE_UNROLL
@@ -176,9 +205,8 @@ static void scatter_tile(const ConvShape& s, const float* w, const float* dy, fl
             sum[c][j] = load(dx + c * plane + j * kLanes);
     }
     for (int64_t o = 0; o < s.O / s.groups; ++o) {
-        for (int64_t kh = kh_begin; kh < kh_end; ++kh) {
-            const int64_t oh = ih - kh * s.dilation_h;
-            const float* value = dy + (o * s.OH + oh) * s.OW * kLanes;
+        const float* value = dy + (o * s.OH + reach.oh) * s.OW * kLanes;
+        for (int64_t kh = reach.kh_begin; kh < reach.kh_end; kh += reach.kh_step) {
             const float* tap = w + (o * group_inputs * s.KH + kh) * KW;
             STRIATE_UNROLL
             for (int c = 0; c < TC; ++c) {
@@ -188,12 +216,13 @@ static void scatter_tile(const ConvShape& s, const float* w, const float* dy, fl
                     weight[kw] = broadcast(tap[c * s.KH * KW + kw]);
                 STRIATE_UNROLL
                 for (int j = 0; j < TW; ++j) {
-                    const Vector gradient = load(value + j * kLanes);
+                    const Vector gradient = load_held(value + j * kLanes);
                     STRIATE_UNROLL
                     for (int kw = 0; kw < KW; ++kw)
-                        sum[c][j + kw] += weight[kw] * gradient;
+                        sum[c][j * SW + kw] += weight[kw] * gradient;
                 }
             }
+            value -= reach.oh_step * s.OW * kLanes;
         }
     }
     STRIATE_UNROLL
@@ -205,62 +234,64 @@ static void scatter_tile(const ConvShape& s, const float* w, const float* dy, fl
 }
 
 typedef void (*ScatterTile)(const ConvShape&, const float*, const float*, float*,
-                            int64_t, int64_t, int64_t);
+                            const Reach&);
 
 // Channels times columns of accumulators beside KW weights and one gradient.
-template <int KW>
-constexpr int kScatterChannels = kRegisters == 32 ? (KW == 1 ? 4 : 2)
-                                                  : (KW == 1 ? 2 : 1);
-template <int KW>
-constexpr int kScatterColumns = kRegisters == 32 || KW == 3 ? 5
-                                : KW == 1                   ? 5
-                                                            : 3;
+template <int KW, int SW>
+constexpr int kScatterChannels = kRegisters != 32     ? (KW* SW == 1 ? 2 : 1)
+                                 : KW == 1 && SW == 1 ? 4
+                                                      : 2;
+template <int KW, int SW>
+constexpr int kScatterColumns = KW < 5                        ? 5
+                                : kRegisters == 32 && SW == 1 ? 5
+                                                              : 3;
 
-template <int TC, int KW>
+template <int TC, int KW, int SW>
 static ScatterTile scatter_tile_of(int columns) {
-    if constexpr (kScatterColumns<KW> >= 5) {
-        if (columns == 5) return scatter_tile<TC, 5, KW>;
-        if (columns == 4) return scatter_tile<TC, 4, KW>;
+    if constexpr (kScatterColumns<KW, SW> >= 5) {
+        if (columns == 5) return scatter_tile<TC, 5, KW, SW>;
+        if (columns == 4) return scatter_tile<TC, 4, KW, SW>;
     }
-    return columns == 3   ? scatter_tile<TC, 3, KW>
-           : columns == 2 ? scatter_tile<TC, 2, KW>
-                          : scatter_tile<TC, 1, KW>;
+    return columns == 3   ? scatter_tile<TC, 3, KW, SW>
+           : columns == 2 ? scatter_tile<TC, 2, KW, SW>
+                          : scatter_tile<TC, 1, KW, SW>;
 }
 
-template <int KW>
+template <int KW, int SW>
 static ScatterTile scatter_tile_for(int channels, int columns) {
-    constexpr int most = kScatterChannels<KW>;
+    constexpr int most = kScatterChannels<KW, SW>;
     if constexpr (most >= 4) {
-        if (channels == 4) return scatter_tile_of<4, KW>(columns);
-        if (channels == 3) return scatter_tile_of<3, KW>(columns);
+        if (channels == 4) return scatter_tile_of<4, KW, SW>(columns);
+        if (channels == 3) return scatter_tile_of<3, KW, SW>(columns);
     }
     if constexpr (most >= 2) {
-        if (channels == 2) return scatter_tile_of<2, KW>(columns);
+        if (channels == 2) return scatter_tile_of<2, KW, SW>(columns);
     }
-    return scatter_tile_of<1, KW>(columns);
+    return scatter_tile_of<1, KW, SW>(columns);
 }
 
-template <int KW>
+template <int KW, int SW>
 static void scatter(const ConvShape& s, const float* w, const float* dy, float* dx) {
     const int64_t group_outputs = s.O / s.groups, group_inputs = s.C / s.groups;
-    const Cut columns = cut(s.OW, kScatterColumns<KW>);
-    const Cut channels = cut(group_inputs, kScatterChannels<KW>);
+    const Cut columns = cut(s.OW, kScatterColumns<KW, SW>);
+    const Cut channels = cut(group_inputs, kScatterChannels<KW, SW>);
+    const int wide = int(columns.base + (columns.longer > 0));
     for (int64_t g = 0; g < s.groups; ++g) {
         for (int64_t ci = 0; ci < channels.parts; ++ci) {
             const int64_t begin = cut_begin(channels, ci);
             const int tall = int(cut_begin(channels, ci + 1) - begin);
             const int64_t c = g * group_inputs + begin;
-            const ScatterTile longer =
-                scatter_tile_for<KW>(tall, int(columns.base + (columns.longer > 0)));
-            const ScatterTile shorter = scatter_tile_for<KW>(tall, int(columns.base));
+            const ScatterTile longer = scatter_tile_for<KW, SW>(tall, wide);
+            const ScatterTile shorter =
+                scatter_tile_for<KW, SW>(tall, int(columns.base));
             const float* kernel =
                 w + (g * group_outputs * group_inputs + begin) * s.KH * KW;
             for (int64_t ih = 0; ih < s.H; ++ih) {
-                // Kernel rows whose output row ih - kh * dilation lies on the map.
-                int64_t kh_end = ih / s.dilation_h + 1, kh_begin = 0;
-                if (kh_end > s.KH) kh_end = s.KH;
-                if (ih >= s.OH)
-                    kh_begin = (ih - s.OH + 1 + s.dilation_h - 1) / s.dilation_h;
+                const Reach reach = reach_of(s, ih);
+                for (int i = 0; i < tall; ++i)
+                    memset(dx + ((c + i) * s.H + ih) * s.W * kLanes, 0,
+                           sizeof(float) * size_t(s.W * kLanes));
+                if (reach.kh_begin >= reach.kh_end) continue;
                 for (int64_t t = 0; t < columns.parts; ++t) {
                     const int64_t ow = cut_begin(columns, t);
                     const ScatterTile tile = t < columns.longer ? longer : shorter;
@@ -268,8 +299,8 @@ static void scatter(const ConvShape& s, const float* w, const float* dy, float* 
                         tile(
                             s, kernel,
                             dy + (g * group_outputs * s.OH * s.OW + ow) * kLanes + part,
-                            dx + ((c * s.H + ih) * s.W + ow) * kLanes + part, ih,
-                            kh_begin, kh_end);
+                            dx + ((c * s.H + ih) * s.W + ow * SW) * kLanes + part,
+                            reach);
                     }
                 }
             }
@@ -277,11 +308,12 @@ static void scatter(const ConvShape& s, const float* w, const float* dy, float* 
     }
 }
 
-// Any stride and dilation: row by row, adding to memory.
+// Any kernel, stride and dilation: row by row, adding to memory.
 static void scatter_any(const ConvShape& s, const float* w, const float* dy,
                         float* dx) {
     const int64_t group_outputs = s.O / s.groups, group_inputs = s.C / s.groups;
     const int64_t step = s.stride_w * kLanes;
+    memset(dx, 0, sizeof(float) * size_t(s.C * s.H * s.W * kLanes));
     for (int64_t c = 0; c < s.C; ++c) {
         const int64_t g = c / group_inputs;
         for (int64_t o = g * group_outputs; o < (g + 1) * group_outputs; ++o) {
@@ -308,13 +340,19 @@ static void scatter_any(const ConvShape& s, const float* w, const float* dy,
     }
 }
 
-static void conv_input_gradient(const ConvShape& s, const float* w, const float* dy,
+static void conv_input_gradient(const ConvShape& shape, const float* w, const float* dy,
                                 float* dx) {
-    memset(dx, 0, sizeof(float) * size_t(s.C * s.H * s.W * kLanes));
-    if (s.stride_h == 1 && s.stride_w == 1 && s.dilation_w == 1) {
-        if (s.KW == 1) return scatter<1>(s, w, dy, dx);
-        if (s.KW == 3) return scatter<3>(s, w, dy, dx);
-        if (s.KW == 5) return scatter<5>(s, w, dy, dx);
+    const ConvShape s = without_rows(shape);
+    const bool even = s.dilation_w == 1 && (s.stride_h == 1 || s.dilation_h == 1);
+    if (even && s.stride_w == 1) {
+        if (s.KW == 1) return scatter<1, 1>(s, w, dy, dx);
+        if (s.KW == 3) return scatter<3, 1>(s, w, dy, dx);
+        if (s.KW == 5) return scatter<5, 1>(s, w, dy, dx);
+    }
+    if (even && s.stride_w == 2) {
+        if (s.KW == 1) return scatter<1, 2>(s, w, dy, dx);
+        if (s.KW == 3) return scatter<3, 2>(s, w, dy, dx);
+        if (s.KW == 5) return scatter<5, 2>(s, w, dy, dx);
     }
     scatter_any(s, w, dy, dx);
 }
@@ -337,10 +375,10 @@ static void weight_tile(const ConvShape& s, const float* x, const int64_t* offse
             for (int64_t ow = 0; ow < s.OW; ++ow) {
                 Vector value[TT];
                 STRIATE_UNROLL
-                for (int t = 0; t < TT; ++t) value[t] = load(corner + offset[t]);
+                for (int t = 0; t < TT; ++t) value[t] = load_held(corner + offset[t]);
                 STRIATE_UNROLL
                 for (int i = 0; i < TO; ++i) {
-                    const Vector g = load(gradient + i * plane);
+                    const Vector g = load_held(gradient + i * plane);
                     STRIATE_UNROLL
                     for (int t = 0; t < TT; ++t) sum[i][t] += g * value[t];
                 }
@@ -389,8 +427,9 @@ static WeightTile weight_tile_for(int channels, int taps) {
     return channels == 2 ? weight_tile_of<2>(taps) : weight_tile_of<1>(taps);
 }
 
-static void conv_weight_gradient(const ConvShape& s, const float* x, const float* dy,
-                                 float* dw, float* db) {
+static void conv_weight_gradient(const ConvShape& shape, const float* x,
+                                 const float* dy, float* dw, float* db) {
+    const ConvShape s = without_rows(shape);
     const int64_t group_outputs = s.O / s.groups, group_inputs = s.C / s.groups;
     const int64_t taps = group_inputs * s.KH * s.KW, plane = s.OH * s.OW * kLanes;
     const Cut tap_cut = cut(taps, kWeightTaps);

@@ -19,6 +19,7 @@
 #include "random.h"
 #include "run.h"
 #include "threads.h"
+#include "train.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;

@@ -10,6 +10,7 @@
 #include "dispatch.h"
 #include "run.h"
 #include "threads.h"
+#include "train.h"
 
 using namespace striate;
 
@@ -137,7 +138,30 @@ std::vector<float> train(int threads, uint64_t seed) {
     return weights;
 }
 
+// Phases of 0 to 4 tasks for a team of any size: each task is done once, within its
+// phase.
+void check_phases(int threads) {
+    std::vector<int> done(5, 0);  // written by whoever holds a task, or is alone
+    int64_t phase = 0;
+    bool right = true;
+    const auto tasks_of = [](int64_t p) { return p * 7 % 5; };
+    Phases phases(tasks_of(++phase));
+    run_team(threads, [&](int) {
+        phases.work([&](int64_t i) { ++done[size_t(i)]; },
+                    [&] {
+                        for (int64_t i = 0; i < 5; ++i) {
+                            right &= done[size_t(i)] == (i < tasks_of(phase));
+                            done[size_t(i)] = 0;
+                        }
+                        return ++phase < 5000 ? tasks_of(phase) : Phases::kEnd;
+                    },
+                    [] {});
+    });
+    report(right && phase == 5000, "phases on " + std::to_string(threads) + " threads");
+}
+
 void check_threads() {
+    for (const int threads : {1, 2, 8}) check_phases(threads);
     const std::vector<float> one = train(1, 3);
     for (const int threads : {2, 3, 8})
         report(train(threads, 3) == one,

@@ -1,0 +1,47 @@
+// What the blocks of a batch say at its batch_norm steps, each for itself while its
+// activations are in the cache, and merged in block order once all have been there.
+#pragma once
+
+#include <vector>
+
+#include "plan.h"
+
+namespace striate {
+
+template <class T>
+class BatchNorms {
+  public:
+    // Room for batches of up to so many blocks.
+    BatchNorms(const Plan<T>& plan, int64_t blocks);
+
+    // The batch_norm steps, from below.
+    const std::vector<size_t>& steps() const { return steps_; }
+    const BatchStatistics<T>& statistics() const { return statistics_; }
+
+    // Block b's part: of its input going up, of the gradients of its weights going
+    // down. `batch`: the statistics in use, null for the running ones.
+    void measure(size_t step, int64_t b, const Block& block, Arena<T>& arena);
+    void measure_gradient(size_t step, const T* weights, int64_t b, const Block& block,
+                          const BatchStatistics<T>* batch, Arena<T>& arena);
+
+    // All blocks' parts of a batch of so many images.
+    void merge(size_t step, int64_t images);
+    void merge_gradients(size_t step, int64_t images, T* gradient);
+
+    // Moves the running statistics among the weights towards those of the batch.
+    void update_running(int64_t images, T* weights) const;
+
+  private:
+    // By block and channel: mean and sum of squared deviations of the input going up,
+    // gradients of weights and biases going down.
+    struct Parts {
+        std::vector<double> first, second;
+    };
+
+    const Plan<T>& plan_;
+    std::vector<size_t> steps_;
+    std::vector<Parts> parts_;  // by step
+    BatchStatistics<T> statistics_;
+};
+
+}  // namespace striate

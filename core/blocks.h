@@ -1,0 +1,55 @@
+// What every run over a set of images needs: how the set is cut into blocks, and
+// whether to go on.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <functional>
+
+#include "plan.h"
+
+namespace striate {
+
+inline int64_t blocks_of(int64_t images) { return (images + kLanes - 1) / kLanes; }
+inline int64_t padded(int64_t count) { return (count + kLanes - 1) / kLanes * kLanes; }
+
+// The images order[begin] ... order[end - 1], or begin ... end - 1 without an order, as
+// many of them as a block holds.
+inline Block block_at(const int64_t* order, int64_t begin, int64_t end) {
+    Block block;
+    block.real = int(std::min<int64_t>(kLanes, end - begin));
+    for (int l = 0; l < kLanes; ++l) {
+        const int64_t at = begin + (l < block.real ? l : 0);
+        block.row[l] = order ? order[at] : at;
+    }
+    return block;
+}
+
+// Asked about every twentieth of a second on the calling thread; true stops the run.
+using Interrupted = std::function<bool()>;
+
+// Whether to go on; asks the caller now and then, on thread 0 only.
+class Watch {
+  public:
+    explicit Watch(const Interrupted& interrupted) : interrupted_(interrupted) {}
+
+    bool go_on(int thread) {
+        if (thread == 0) {
+            const auto now = std::chrono::steady_clock::now();
+            if (now - asked_ > std::chrono::milliseconds(50)) {
+                asked_ = now;
+                if (interrupted_()) stopped_.store(true, std::memory_order_relaxed);
+            }
+        }
+        return !stopped();
+    }
+    bool stopped() const { return stopped_.load(std::memory_order_relaxed); }
+
+  private:
+    const Interrupted& interrupted_;
+    std::chrono::steady_clock::time_point asked_ = std::chrono::steady_clock::now();
+    std::atomic<bool> stopped_{false};
+};
+
+}  // namespace striate

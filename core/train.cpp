@@ -1,0 +1,459 @@
+#include "train.h"
+
+#include <cmath>
+#include <deque>
+
+#include "batch.h"
+#include "threads.h"
+
+namespace striate {
+
+namespace {
+
+// The batch alone decides into how many slices it is cut: enough to keep eight threads
+// busy, few enough that adding their gradients stays cheap.
+int64_t slices_of(int64_t blocks) { return std::min<int64_t>(blocks, 8); }
+
+// Weights of one update, or of one sum over slices, that a thread claims at a time.
+constexpr int64_t kChunk = 4096;
+
+// Everything a training run shares between its threads, and the three phases of a step:
+// slices of the batch forward and backward; gradients summed, slice by slice for
+// convolutions and row by row for dense layers; the update. The first phase is one walk
+// of each block up and down the network, or, with batch_norm, one stage up to each such
+// step and one down to it again, between which what the blocks say about the batch is
+// added up.
+template <class T>
+class Trainer {
+  public:
+    Trainer(const Plan<T>& plan, T* weights, T* gradient, const Source<T>& source,
+            const Training<T>& training, Arenas<T>& arenas, int threads,
+            const Interrupted& interrupted)
+        : plan_(plan),
+          weights_(weights),
+          gradient_(gradient),
+          source_(source),
+          training_(training),
+          arenas_(arenas),
+          watch_(interrupted),
+          blocks_(blocks_of(std::min(training.batch, training.images))),
+          slices_(slices_of(blocks_)),
+          norms_(plan, blocks_) {
+        const auto& steps = plan.steps();
+        add_stages();
+        // A thread keeps a block only where nothing interrupts its way.
+        const size_t wanted = size_t(normalizes() ? blocks_ : threads);
+        while (arenas_.size() < wanted)
+            arenas_.push_back(plan.make_arena(Purpose::gradient));
+        if (training.augmentation)
+            for (int t = 0; t < threads; ++t)
+                augmenters_.emplace_back(*training.augmentation, training.dropout.seed,
+                                         training.dropout.epoch, source,
+                                         training.sample_weights, plan.kernels());
+        mixing_.resize(augmenters_.empty() ? 0 : size_t(blocks_));
+        slice_gradients_ = allocate<T>(slices_ * conv_stride());
+        for (int64_t s = 0; s < slices_; ++s)
+            slice_parts_.push_back(slice_gradients_.get() + s * conv_stride());
+        loss_.resize(size_t(blocks_));
+        correct_.resize(size_t(blocks_));
+        dense_inputs_.resize(steps.size());
+        dense_gradients_.resize(steps.size());
+        for (size_t i = 0; i < steps.size(); ++i) add_sums(i);
+        squares_.resize(sums_.size());
+    }
+
+    TrainingResult run(int threads) {
+        start_step();
+        Phases phases(tasks_of_phase());
+        run_team(threads, [&](int thread) {
+            const FlushDenormals flush;
+            phases.work([&](int64_t i) { do_task(i, thread); },
+                        [&] { return next_phase(); }, [&] { watch_.go_on(thread); });
+        });
+        // Heeded even where the last step was done meanwhile: the caller is owed it.
+        if (watch_.stopped()) result_.ending = Ending::interrupted;
+        return std::move(result_);
+    }
+
+  private:
+    // A task of the second phase: the sum over slices of a range of a convolution's
+    // gradient, or rows of a dense layer's.
+    struct Sum {
+        size_t step;
+        int64_t first, last;
+    };
+
+    // A part of a block's way: up through the steps [first, last); or from `first` up
+    // to the loss and down again to `last`; or down through [first, last). `norm` is
+    // the batch_norm step before which it ends, -1 at the very end.
+    enum class Way { up, turn, down };
+    struct Stage {
+        Way way;
+        size_t first, last;
+        int norm;
+    };
+
+    int64_t trainable_count() const { return plan_.trainable_count(); }
+    bool normalizes() const { return !norms_.steps().empty(); }
+    int64_t conv_stride() const {
+        return padded(std::max<int64_t>(plan_.conv_count(), 1));
+    }
+
+    // Phases count from the first stage; after the stages come these two.
+    size_t summing() const { return stages_.size(); }
+    size_t updating() const { return stages_.size() + 1; }
+
+    int64_t tasks_of_phase() const {
+        if (phase_ == summing()) return int64_t(sums_.size());
+        if (phase_ == updating()) return (trainable_count() + kChunk - 1) / kChunk;
+        return step_slices_;
+    }
+
+    void do_task(int64_t i, int thread) {
+        if (phase_ == summing()) {
+            squares_[size_t(i)] = do_sum(sums_[size_t(i)]);
+        } else if (phase_ == updating()) {
+            do_update(i * kChunk);
+        } else {
+            do_slice(i, thread, stages_[phase_]);
+        }
+    }
+
+    // What one thread does alone after the phase; the number of the next one's tasks.
+    int64_t next_phase() {
+        if (phase_ == summing()) {
+            finish_gradients();
+        } else if (phase_ == updating()) {
+            finish_step();
+        } else {
+            finish_stage(stages_[phase_]);
+        }
+        if (finished_) return Phases::kEnd;
+        phase_ = phase_ == updating() ? 0 : phase_ + 1;
+        return tasks_of_phase();
+    }
+
+    void add_stages() {
+        const std::vector<size_t>& places = norms_.steps();
+        size_t first = 0;
+        for (size_t i : places) {
+            stages_.push_back({Way::up, first, i, int(i)});
+            first = i;
+        }
+        // And down to just above the k-th of these steps from below, or to the lowest.
+        const size_t lowest =
+            std::min(size_t(plan_.first_weighted()), plan_.steps().size());
+        const auto end = [&](size_t k) { return k > 0 ? places[k - 1] + 1 : lowest; };
+        const auto norm = [&](size_t k) { return k > 0 ? int(places[k - 1]) : -1; };
+        size_t k = places.size();
+        stages_.push_back({Way::turn, first, end(k), norm(k)});
+        for (; k > 0; --k)
+            stages_.push_back({Way::down, end(k - 1), end(k), norm(k - 1)});
+    }
+
+    void add_sums(size_t index) {
+        const Step& s = plan_.steps()[index];
+        if (s.kind == Kind::dense) {
+            dense_inputs_[index] = allocate<T>(blocks_ * kLanes * padded(s.in.count()));
+            dense_gradients_[index] = allocate<T>(blocks_ * kLanes * padded(s.out.C));
+            // Columns beyond the layer's stay zero for good.
+            std::fill_n(dense_inputs_[index].get(),
+                        blocks_ * kLanes * padded(s.in.count()), T(0));
+            std::fill_n(dense_gradients_[index].get(),
+                        blocks_ * kLanes * padded(s.out.C), T(0));
+            for (int64_t row = 0; row < s.out.C; row += 12)
+                sums_.push_back({index, row, std::min(row + 12, s.out.C)});
+        } else if (s.kind == Kind::conv) {
+            const bool last = index + 1 == plan_.steps().size();
+            const int64_t end =
+                last ? plan_.conv_count() : plan_.conv_offset(index + 1);
+            const int64_t count = end - plan_.conv_offset(index);
+            for (int64_t at = 0; at < count; at += kChunk)
+                sums_.push_back({index, at, std::min(at + kChunk, count)});
+        } else if (s.kind == Kind::batch_norm) {
+            sums_.push_back({index, 0, s.in.C});
+        }
+    }
+
+    void start_step() {
+        begin_ = (training_.first_step + step_) * training_.batch;
+        end_ = std::min(begin_ + training_.batch, training_.images);
+        step_blocks_ = blocks_of(end_ - begin_);
+        step_slices_ = slices_of(step_blocks_);
+        weight_sum_ = double(end_ - begin_);
+        if (training_.sample_weights) {
+            weight_sum_ = 0.0;
+            for (int64_t i = begin_; i < end_; ++i)
+                weight_sum_ += double(training_.sample_weights[training_.order[i]]);
+            // A batch of weightless images has loss and gradient 0, not 0 / 0.
+            if (weight_sum_ == 0.0) weight_sum_ = 1.0;
+        }
+    }
+
+    // Dropout and batch_norm are in training, or the network is as it predicts.
+    const BatchStatistics<T>* batch() const {
+        return training_.dropout.active && normalizes() ? &norms_.statistics()
+                                                        : nullptr;
+    }
+
+    void do_slice(int64_t slice, int thread, const Stage& stage) {
+        T* conv = slice_parts_[size_t(slice)];
+        if (stage.way == Way::turn) std::fill_n(conv, plan_.conv_count(), T(0));
+        const int64_t first = slice * step_blocks_ / step_slices_;
+        const int64_t last = (slice + 1) * step_blocks_ / step_slices_;
+        for (int64_t b = first; b < last; ++b) {
+            Arena<T>& arena = arenas_[size_t(normalizes() ? b : thread)];
+            if (!do_block(b, thread, stage, arena, conv)) return;
+        }
+    }
+
+    bool do_block(int64_t b, int thread, const Stage& stage, Arena<T>& arena, T* conv) {
+        const size_t steps = plan_.steps().size();
+        const Block block = block_at(training_.order, begin_ + b * kLanes, end_);
+        const auto go_on = [&] { return watch_.go_on(thread); };
+        if (stage.way != Way::down) {
+            if (&stage == stages_.data()) load(b, block, thread, arena);
+            const size_t top = stage.way == Way::up ? stage.last : steps;
+            if (!plan_.forward(weights_, block, training_.dropout, batch(), stage.first,
+                               top, arena, [&](size_t) { return go_on(); }))
+                return false;
+        }
+        if (stage.way == Way::turn) take_loss(b, block, arena);
+        if (stage.way != Way::up) {
+            const size_t top = stage.way == Way::turn ? steps : stage.last;
+            const size_t bottom = stage.way == Way::turn ? stage.last : stage.first;
+            if (!plan_.backward(weights_, block, training_.dropout, batch(), bottom,
+                                top, plan_.first_weighted(), arena, sink_of(b, conv),
+                                go_on))
+                return false;
+        }
+        if (stage.norm >= 0) measure(b, block, stage, arena);
+        return true;
+    }
+
+    void load(int64_t b, const Block& block, int thread, Arena<T>& arena) {
+        if (training_.augmentation) {
+            augmenters_[size_t(thread)].load(block.row, plan_.output(-1, arena),
+                                             mixing_[size_t(b)]);
+        } else {
+            plan_.load(source_, block, arena);
+        }
+    }
+
+    // The block's loss and hits; leaves the gradient of the last step's output.
+    void take_loss(int64_t b, const Block& block, Arena<T>& arena) {
+        const size_t last = plan_.steps().size() - 1;
+        int32_t labels[kLanes], partners[kLanes], correct[kLanes];
+        alignas(64) T shares[kLanes];
+        double loss[kLanes];
+        const bool mixed = training_.augmentation && training_.augmentation->mixes();
+        const Mixing<T>* mixing = mixed ? &mixing_[size_t(b)] : nullptr;
+        for (int l = 0; l < kLanes; ++l) {
+            const bool real = l < block.real;
+            if (mixing) partners[l] = training_.labels[mixing->partner[l]];
+            labels[l] = real ? training_.labels[block.row[l]] : -1;
+            const double weight = training_.sample_weights
+                                      ? double(training_.sample_weights[block.row[l]])
+                                      : 1.0;
+            shares[l] = real ? T(weight / weight_sum_) : T(0);
+        }
+        plan_.kernels().softmax_cross_entropy(
+            plan_.steps()[last].out.C, plan_.output(int64_t(last), arena), labels,
+            mixing ? partners : nullptr, mixing ? mixing->share : nullptr, shares,
+            training_.label_smoothing, plan_.seed(last, arena), loss, correct);
+        loss_[size_t(b)] = 0.0;
+        correct_[size_t(b)] = 0;
+        for (int l = 0; l < block.real; ++l) {
+            loss_[size_t(b)] += loss[l] * double(shares[l]);
+            correct_[size_t(b)] += correct[l];
+        }
+    }
+
+    GradientSink<T> sink_of(int64_t b, T* conv) const {
+        const size_t steps = plan_.steps().size();
+        GradientSink<T> sink;
+        sink.conv = conv;
+        sink.dense_inputs.resize(steps);
+        sink.dense_gradients.resize(steps);
+        for (size_t i = 0; i < steps; ++i) {
+            if (!dense_inputs_[i]) continue;
+            const Step& s = plan_.steps()[i];
+            sink.dense_inputs[i] =
+                dense_inputs_[i].get() + b * kLanes * padded(s.in.count());
+            sink.dense_gradients[i] =
+                dense_gradients_[i].get() + b * kLanes * padded(s.out.C);
+        }
+        return sink;
+    }
+
+    void measure(int64_t b, const Block& block, const Stage& stage, Arena<T>& arena) {
+        const size_t step = size_t(stage.norm);
+        if (stage.way != Way::up) {
+            norms_.measure_gradient(step, weights_, b, block, batch(), arena);
+        } else if (batch()) {
+            norms_.measure(step, b, block, arena);
+        }
+    }
+
+    void finish_stage(const Stage& stage) {
+        if (watch_.stopped()) return finish(Ending::interrupted);
+        if (stage.norm < 0) return finish_slices();
+        if (stage.way != Way::up) {
+            norms_.merge_gradients(size_t(stage.norm), end_ - begin_, gradient_);
+        } else if (batch()) {
+            norms_.merge(size_t(stage.norm), end_ - begin_);
+        }
+    }
+
+    void finish_slices() {
+        double loss = 0.0;
+        int64_t correct = 0;
+        for (int64_t b = 0; b < step_blocks_; ++b) {
+            loss += loss_[size_t(b)];
+            correct += correct_[size_t(b)];
+        }
+        result_.loss.push_back(loss);
+        result_.correct.push_back(correct);
+        if (!std::isfinite(loss)) finish(Ending::loss_not_finite);
+    }
+
+    double do_sum(const Sum& sum) {
+        const Step& s = plan_.steps()[sum.step];
+        if (s.kind == Kind::conv) {
+            std::vector<const T*> parts;
+            for (int64_t i = 0; i < step_slices_; ++i)
+                parts.push_back(slice_parts_[size_t(i)] + plan_.conv_offset(sum.step) +
+                                sum.first);
+            return plan_.kernels().sum_slices(sum.last - sum.first, step_slices_,
+                                              parts.data(),
+                                              gradient_ + s.weight + sum.first);
+        }
+        double squares = 0.0;
+        const auto add = [&](const T* from, const T* to) {
+            for (; from < to; ++from) squares += double(*from) * double(*from);
+        };
+        T* dw = gradient_ + s.weight;
+        T* db = s.bias >= 0 ? gradient_ + s.bias : nullptr;
+        if (s.kind == Kind::batch_norm) {  // merged between two stages already
+            add(dw, dw + sum.last);
+            add(db, db + sum.last);
+            return squares;
+        }
+        const int64_t D = s.in.count();
+        plan_.kernels().dense_weight_gradient(
+            step_blocks_ * kLanes, D, sum.first, sum.last,
+            dense_inputs_[sum.step].get(), padded(D), dense_gradients_[sum.step].get(),
+            padded(s.out.C), dw, db);
+        add(dw + sum.first * D, dw + sum.last * D);
+        if (db) add(db + sum.first, db + sum.last);
+        return squares;
+    }
+
+    void finish_gradients() {
+        double squares = 0.0;
+        for (double s : squares_) squares += s;
+        const double norm = std::sqrt(squares);
+        result_.gradient_norm.push_back(norm);
+        if (!std::isfinite(norm)) return finish(Ending::gradient_not_finite);
+        if (!training_.learning_rates) return finish(Ending::done);
+        rule_ = training_.rule;
+        rule_.learning_rate = training_.learning_rates[step_];
+        const double count = double(training_.updates_before + step_ + 1);
+        rule_.correction1 = 1.0 - std::pow(rule_.beta1, count);
+        rule_.correction2 = 1.0 - std::pow(rule_.beta2, count);
+        // As PyTorch's clip_grad_norm_: its 1e-6 keeps a zero norm from dividing.
+        const double clip = training_.clip_norm;
+        rule_.gradient_scale = clip > 0.0 ? std::min(1.0, clip / (norm + 1e-6)) : 1.0;
+    }
+
+    void do_update(int64_t first) {
+        const int64_t count = std::min(kChunk, trainable_count() - first);
+        plan_.kernels().update(rule_, count, weights_ + first, gradient_ + first,
+                               training_.state0 ? training_.state0 + first : nullptr,
+                               training_.state1 ? training_.state1 + first : nullptr);
+        take_average(first, count);
+    }
+
+    void take_average(int64_t first, int64_t count) {
+        if (training_.average)
+            plan_.kernels().average(1.0 - training_.average_decay, count,
+                                    weights_ + first, training_.average + first);
+    }
+
+    void finish_step() {
+        norms_.update_running(end_ - begin_, weights_);
+        take_average(trainable_count(), plan_.weight_count() - trainable_count());
+        if (++step_ == training_.steps) return finish(Ending::done);
+        start_step();
+    }
+
+    void finish(Ending ending) {
+        result_.ending = ending;
+        finished_ = true;
+    }
+
+    const Plan<T>& plan_;
+    T *weights_, *gradient_;
+    const Source<T>& source_;
+    const Training<T>& training_;
+    Arenas<T>& arenas_;  // of each block with batch_norm, else of each thread
+    Watch watch_;
+    const int64_t blocks_, slices_;        // of a full batch
+    std::deque<Augmenter<T>> augmenters_;  // one a thread, or none
+    std::vector<Mixing<T>> mixing_;        // of each block
+    std::vector<Stage> stages_;
+    BatchNorms<T> norms_;
+    AlignedArray<T> slice_gradients_;
+    std::vector<T*> slice_parts_;
+    std::vector<AlignedArray<T>> dense_inputs_, dense_gradients_;
+    std::vector<Sum> sums_;
+    std::vector<double> squares_, loss_;
+    std::vector<int64_t> correct_;
+    // Of the step under way; written only between phases.
+    int64_t step_ = 0, begin_ = 0, end_ = 0, step_blocks_ = 0, step_slices_ = 0;
+    double weight_sum_ = 0.0;
+    UpdateRule rule_{};
+    size_t phase_ = 0;
+    bool finished_ = false;
+    TrainingResult result_;
+};
+
+}  // namespace
+
+template <class T>
+TrainingResult run_training(const Plan<T>& plan, T* weights, T* gradient,
+                            const Source<T>& source, const Training<T>& training,
+                            Arenas<T>& arenas, int threads,
+                            const Interrupted& interrupted) {
+    return Trainer<T>(plan, weights, gradient, source, training, arenas, threads,
+                      interrupted)
+        .run(threads);
+}
+
+template <class T>
+int64_t training_bytes(const Plan<T>& plan, int64_t batch, int threads) {
+    const int64_t blocks = blocks_of(batch);
+    int64_t numbers = slices_of(blocks) * padded(plan.conv_count());
+    int64_t arenas = threads, moments = 0;
+    for (const Step& s : plan.steps()) {
+        if (s.kind == Kind::dense)
+            numbers += blocks * kLanes * (padded(s.in.count()) + padded(s.out.C));
+        if (s.kind == Kind::batch_norm) {
+            arenas = blocks;
+            moments += blocks * 2 * s.in.C;
+        }
+    }
+    return arenas * plan.arena_bytes(Purpose::gradient) + numbers * int64_t(sizeof(T)) +
+           moments * int64_t(sizeof(double));
+}
+
+#define STRIATE_INSTANTIATE(T)                                                     \
+    template TrainingResult run_training(const Plan<T>&, T*, T*, const Source<T>&, \
+                                         const Training<T>&, Arenas<T>&, int,      \
+                                         const Interrupted&);                      \
+    template int64_t training_bytes(const Plan<T>&, int64_t, int);
+STRIATE_INSTANTIATE(float)
+STRIATE_INSTANTIATE(double)
+#undef STRIATE_INSTANTIATE
+
+}  // namespace striate
