@@ -16,9 +16,9 @@ WIDTHS = (64, 48, 32, 24, 16, 12, 8)
 """Channels of the first stage, widest first; the first that is quick enough is taken."""
 
 _FEWEST_EPOCHS, _MOST_EPOCHS = 8, 200
-_OPERATIONS = (
-    6  # a multiply-add in training: forward and two gradients, 2 operations each
-)
+_PATIENT = 2  # times as often as by default, where the user gives the time
+# Operations of a multiply-add in training: two each forward and for two gradients.
+_OPERATIONS = 6
 # What a run may cost, so that two processor cores need seconds for hundreds of images
 # and a few minutes for any number.
 _OPERATIONS_AN_IMAGE, _MOST_OPERATIONS = 6e9, 1.5e13
