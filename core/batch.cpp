@@ -5,6 +5,28 @@
 namespace striate {
 
 template <class T>
+std::vector<Stage> stages_of(const Plan<T>& plan) {
+    const std::vector<Step>& steps = plan.steps();
+    std::vector<size_t> places;
+    for (size_t i = 0; i < steps.size(); ++i)
+        if (steps[i].kind == Kind::batch_norm) places.push_back(i);
+    std::vector<Stage> stages;
+    size_t first = 0;
+    for (size_t i : places) {
+        stages.push_back({Way::up, first, i, int(i)});
+        first = i;
+    }
+    // And down to just above the k-th of these steps from below, or to the lowest.
+    const size_t lowest = std::min(size_t(plan.first_weighted()), steps.size());
+    const auto end = [&](size_t k) { return k > 0 ? places[k - 1] + 1 : lowest; };
+    const auto norm = [&](size_t k) { return k > 0 ? int(places[k - 1]) : -1; };
+    size_t k = places.size();
+    stages.push_back({Way::turn, first, end(k), norm(k)});
+    for (; k > 0; --k) stages.push_back({Way::down, end(k - 1), end(k), norm(k - 1)});
+    return stages;
+}
+
+template <class T>
 BatchNorms<T>::BatchNorms(const Plan<T>& plan, int64_t blocks) : plan_(plan) {
     const std::vector<Step>& steps = plan.steps();
     parts_.resize(steps.size());
@@ -97,6 +119,8 @@ void BatchNorms<T>::update_running(int64_t images, T* weights) const {
     }
 }
 
+template std::vector<Stage> stages_of(const Plan<float>&);
+template std::vector<Stage> stages_of(const Plan<double>&);
 template class BatchNorms<float>;
 template class BatchNorms<double>;
 

@@ -1,5 +1,6 @@
-// What the blocks of a batch say at its batch_norm steps, each for itself while its
-// activations are in the cache, and merged in block order once all have been there.
+// Batch normalisation over blocks: the stages into which it cuts their way, and what
+// they say about the batch, each for itself while its activations are in the cache,
+// merged in block order once all have been there.
 #pragma once
 
 #include <vector>
@@ -8,6 +9,21 @@
 
 namespace striate {
 
+// A part of a block's way: up through the steps [first, last); or from `first` up
+// to the loss and down again to `last`; or down through [first, last). `norm` is
+// the batch_norm step before which it ends, -1 at the very end.
+enum class Way { up, turn, down };
+struct Stage {
+    Way way;
+    size_t first, last;
+    int norm;
+};
+
+// The stages of training, in their order: one where there is no batch_norm.
+template <class T>
+std::vector<Stage> stages_of(const Plan<T>& plan);
+
+// What the blocks say, and the statistics of the batch that come of it.
 template <class T>
 class BatchNorms {
   public:

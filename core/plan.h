@@ -47,6 +47,10 @@ struct Step {
     int64_t weight = -1, bias = -1;  // offsets in the flat weights; -1 for none
     int64_t running = -1;  // batch_norm: offset of the running means, then variances
     ActivationRule rule{Activation::relu, 0.0, 1.0, 1.0};
+
+    int64_t weights() const;  // how many it has, its bias not counted
+    // Whether the gradient of its input takes the place of that of its output.
+    bool passes_on() const;
 };
 
 // Images as they lie in the caller's memory: uint8 pixels with a table, or values.

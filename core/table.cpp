@@ -17,6 +17,7 @@ namespace STRIATE_TABLE {
 // The operations, in the order of a network.
 #include "augment.inl"
 #include "conv.inl"
+#include "conv_gradients.inl"
 #include "dense.inl"
 #include "input.inl"
 #include "norm.inl"

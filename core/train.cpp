@@ -38,9 +38,9 @@ class Trainer {
           watch_(interrupted),
           blocks_(blocks_of(std::min(training.batch, training.images))),
           slices_(slices_of(blocks_)),
-          norms_(plan, blocks_) {
+          norms_(plan, blocks_),
+          stages_(stages_of(plan)) {
         const auto& steps = plan.steps();
-        add_stages();
         // A thread keeps a block only where nothing interrupts its way.
         const size_t wanted = size_t(normalizes() ? blocks_ : threads);
         while (arenas_.size() < wanted)
@@ -83,16 +83,6 @@ class Trainer {
         int64_t first, last;
     };
 
-    // A part of a block's way: up through the steps [first, last); or from `first` up
-    // to the loss and down again to `last`; or down through [first, last). `norm` is
-    // the batch_norm step before which it ends, -1 at the very end.
-    enum class Way { up, turn, down };
-    struct Stage {
-        Way way;
-        size_t first, last;
-        int norm;
-    };
-
     int64_t trainable_count() const { return plan_.trainable_count(); }
     bool normalizes() const { return !norms_.steps().empty(); }
     int64_t conv_stride() const {
@@ -131,24 +121,6 @@ class Trainer {
         if (finished_) return Phases::kEnd;
         phase_ = phase_ == updating() ? 0 : phase_ + 1;
         return tasks_of_phase();
-    }
-
-    void add_stages() {
-        const std::vector<size_t>& places = norms_.steps();
-        size_t first = 0;
-        for (size_t i : places) {
-            stages_.push_back({Way::up, first, i, int(i)});
-            first = i;
-        }
-        // And down to just above the k-th of these steps from below, or to the lowest.
-        const size_t lowest =
-            std::min(size_t(plan_.first_weighted()), plan_.steps().size());
-        const auto end = [&](size_t k) { return k > 0 ? places[k - 1] + 1 : lowest; };
-        const auto norm = [&](size_t k) { return k > 0 ? int(places[k - 1]) : -1; };
-        size_t k = places.size();
-        stages_.push_back({Way::turn, first, end(k), norm(k)});
-        for (; k > 0; --k)
-            stages_.push_back({Way::down, end(k - 1), end(k), norm(k - 1)});
     }
 
     void add_sums(size_t index) {
@@ -401,8 +373,8 @@ class Trainer {
     const int64_t blocks_, slices_;        // of a full batch
     std::deque<Augmenter<T>> augmenters_;  // one a thread, or none
     std::vector<Mixing<T>> mixing_;        // of each block
-    std::vector<Stage> stages_;
     BatchNorms<T> norms_;
+    const std::vector<Stage> stages_;
     AlignedArray<T> slice_gradients_;
     std::vector<T*> slice_parts_;
     std::vector<AlignedArray<T>> dense_inputs_, dense_gradients_;

@@ -94,3 +94,8 @@ def _as_int(value: object) -> int | None:
         return operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         return None
+
+
+def store(record: object, name: str, value: object) -> None:
+    """Keep a checked value: plain ints and tuples, whatever kind the user gave."""
+    object.__setattr__(record, name, value)

@@ -343,3 +343,26 @@ def _refuse_giants(
                 f"{subject} would learn {spell(weight.shape)} weights, more than "
                 "any memory holds; use fewer filters or units."
             )
+
+
+def needs_volume(shape: Shape) -> str:
+    """Say, as a layer's problem, that a flat vector cannot enter a layer of volumes."""
+    return (
+        "needs a volume of height x width x channels but gets a flat vector of "
+        f"{shape[0]} values; put it before Flatten()"
+    )
+
+
+def too_small(
+    window: Window, shape: Shape, remedy: str, earlier: Sequence[ResolvedLayer]
+) -> str | None:
+    """Say, as a layer's problem, that no window fits into the shape; None if one does."""
+    height, width = window.smallest_input
+    if height <= shape[0] and width <= shape[1]:
+        return None
+    shrunk = any(one.window and max(one.window.stride) > 1 for one in earlier)
+    other = "drop a pooling layer" if shrunk else "give a larger input_shape"
+    return (
+        f"needs an input of at least {height}x{width} but gets "
+        f"{spell(shape[:2])}; {remedy} or {other}"
+    )
