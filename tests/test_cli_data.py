@@ -165,7 +165,7 @@ def test_data_tells_what_training_would_do(bars: Path) -> None:
     assert words.startswith(
         "bars: 120 images in 2 classes; photographs, in colour, 20x24"
     )
-    assert "size 16x16 (as --size says), made from 20x24; cropped: " in words
+    assert "size 16x16 (as asked), made from 20x24; cropped: " in words
     assert "No problems found." in words
     assert words.endswith("contact sheet bars-sheet.png\n")
     table = {

@@ -79,8 +79,8 @@ def test_size_and_colour_are_taken_from_the_files_and_told(tmp_path):
     assert "RGB, as there are colours" in said
     data = read(tmp_path, size=(12, 10), color="grey")
     assert (data.size, data.channels) == ((12, 10), 1)
-    assert "as --size says" in data.survey.choices[0]
-    assert "grey, as --color says" in data.survey.choices[1]
+    assert "size 12x10 (as asked)" in data.survey.choices[0]
+    assert "grey, as asked" in data.survey.choices[1]
 
 
 def test_files_with_three_equal_channels_are_grey(tmp_path):

@@ -8,17 +8,21 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from ..images.fitting import Fit, fitted_pixels, flatten
+from ..images.fitting import Fit, fitted_image, flatten
 from .cache import cached
 from .duplicates import near_pairs
 from .index import open_source
 from .listing import Source
 from .threads import in_threads
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 VERSION = 1  # of what is kept, and of how it is computed
 PIECE = 16 << 20  # bytes that are moved at once
@@ -113,13 +117,14 @@ def _write_pixels(
         start = _write_header(file.fileno(), _shape(len(sources), fitting))
 
         def work(places: range) -> None:
+            rows = []
             for place in places:
                 try:
-                    pixels = _fitted(sources[place], fitting)
+                    rows.append(_fitted(sources[place], fitting).tobytes())
                 except DataError as error:
                     faults[place] = str(error)
-                else:
-                    _write(file.fileno(), pixels.tobytes(), start + place * length)
+                    rows.append(bytes(length))
+            _write(file.fileno(), b"".join(rows), start + places.start * length)
 
         for _ in in_threads(work, len(sources), "decoding", quiet=quiet):
             pass
@@ -133,11 +138,11 @@ def _write_pixels(
     return dict(sorted(faults.items()))
 
 
-def _fitted(source: Source, fitting: Fitting) -> NDArray[np.uint8]:
+def _fitted(source: Source, fitting: Fitting) -> Image:
     image = open_source(source)
     if image.mode == "RGBA":
         image = flatten(image, fitting.ground, False)
-    return fitted_pixels(image, fitting.size, fitting.channels, fitting.fit)
+    return fitted_image(image, fitting.size, fitting.channels, fitting.fit)
 
 
 def _write_header(file: int, shape: tuple[int, ...]) -> int:

@@ -48,10 +48,19 @@ def fingerprints(pixels: NDArray[np.uint8]) -> NDArray[np.uint64]:
     rows = _averaging(pixels.shape[1], ROWS)
     columns = _averaging(pixels.shape[2], COLUMNS)
     prints = [
-        np.packbits(np.diff(rows @ grey @ columns.T, axis=2) > 0.5)
-        for grey in (piece.mean(axis=3, dtype=np.float32) for piece in pieces(pixels))
+        np.packbits(np.diff(rows @ _grey(piece) @ columns.T, axis=2) > 0.5)
+        for piece in pieces(pixels)
     ]
     return np.concatenate([*prints, np.empty(0, np.uint8)]).view(np.uint64)
+
+
+def _grey(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The mean of the channels; NumPy's own takes eight times as long for so few."""
+    grey = images[..., 0].astype(np.float32)
+    for channel in range(1, images.shape[3]):
+        grey += images[..., channel]
+    grey /= images.shape[3]
+    return grey
 
 
 def _averaging(length: int, parts: int) -> NDArray[np.float32]:

@@ -75,10 +75,10 @@ def read_index(listing: Listing, *, keep: bool, quiet: bool) -> Index:
 
 def open_source(source: Source, draft: int | None = None) -> Image:
     """An image of mode L, RGB or RGBA. Raises DataError where it cannot be read."""
-    from PIL import Image
-
     if isinstance(source, str):
         return read_image(source, draft)
+    from PIL import Image
+
     return Image.fromarray(source[..., 0] if source.shape[2] == 1 else source)
 
 

@@ -158,11 +158,11 @@ def fitting_choices(sizes: Sizes, fitting: Fitting, reading: Reading) -> list[st
     if sizes.common and sizes.median == fitting.size:
         sized = f"size {size}, as all images have"
     else:
-        why = "as --size says" if reading.size else "--size changes it"
+        why = "as asked" if reading.size else "--size changes it"
         sized = f"size {size} ({why}), made from {sizes}; {FITTED[fitting.fit]}"
     looks = "grey" if fitting.channels == 1 else "RGB"
     if reading.color != "auto":
-        colored = f"{looks}, as --color says"
+        colored = f"{looks}, as asked"
     elif fitting.channels == 1:
         colored = "grey, as all pixels looked at are (--color rgb gives three channels)"
     else:

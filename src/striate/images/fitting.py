@@ -19,6 +19,7 @@ MODES = {1: "L", 3: "RGB"}  # Pillow's, by the number of channels
 MIDDLE = 128
 NEAR = 0.25  # of an image's range of greys
 GAP = 3.0  # times the size to which large images are first averaged, which is quicker
+FEW = 1 << 16  # pixels of an image up to which all are copied sooner than the border
 TOGETHER = 1 << 18  # pixels of a set that are in memory at once
 # A set has a polarity when so many of its images agree. Of drawn digits all do; of
 # photographs of faces and of traffic signs 42 % and 56 %.
@@ -116,11 +117,11 @@ def fit_image(image: Image, size: tuple[int, int], fit: Fit) -> Image:
     gives it up. Made smaller with Hamming's filter, which puts no halos around strokes,
     larger with cubic convolution.
     """
-    from PIL import Image, ImageOps
-
     height, width = size
     if image.size == (width, height):
         return image
+    from PIL import Image, ImageOps
+
     ratios = (width / image.width, height / image.height)
     smaller = (max if fit == "crop" else min)(ratios) < 1
     method = Image.Resampling.HAMMING if smaller else Image.Resampling.BICUBIC
@@ -141,24 +142,33 @@ def fit_image(image: Image, size: tuple[int, int], fit: Fit) -> Image:
     return canvas
 
 
-def fitted_pixels(
-    image: Image, size: tuple[int, int], channels: int, fit: Fit
-) -> NDArray[np.uint8]:
-    """An L or RGB image of any size as uint8 pixels (height, width, channels).
+def fitted_image(image: Image, size: tuple[int, int], channels: int, fit: Fit) -> Image:
+    """An L or RGB image of any size as one of (height, width) and 1 or 3 channels.
 
     Files are fitted by this alone, those that are trained on and those that a network
-    answers, so that they come out the same. `channels` is 1 or 3.
+    answers, so that they come out the same.
     """
     if image.mode != MODES[channels]:
         image = image.convert(MODES[channels])
-    return np.array(fit_image(image, size, fit)).reshape(*size, channels)
+    return fit_image(image, size, fit)
 
 
 def _border_colour(image: Image) -> Any:
     """The median of the border's pixels, channel by channel, as Pillow takes it."""
-    pixels = np.asarray(image)
-    pixels = pixels.reshape(1, image.height, image.width, -1)
-    ordered = np.sort(border_pixels(pixels)[0], axis=0).astype(int)  # np.median is slow
+    width, height = image.size
+    if width * height <= FEW:
+        pixels = np.asarray(image).reshape(1, height, width, -1)
+        border = border_pixels(pixels)[0]
+    else:
+        sides = (
+            (0, 0, width, 1),
+            (0, max(1, height - 1), width, height),
+            (0, 1, 1, max(1, height - 1)),
+            (max(1, width - 1), 1, width, max(1, height - 1)),
+        )
+        strips = b"".join(image.crop(side).tobytes() for side in sides)
+        border = np.frombuffer(strips, np.uint8).reshape(-1, len(image.mode))
+    ordered = np.sort(border, axis=0).astype(int)  # np.median is slow
     middle = ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]
     colour = (middle // 2).tolist()
     return colour[0] if len(colour) == 1 else tuple(colour)

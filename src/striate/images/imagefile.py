@@ -7,8 +7,6 @@ import os
 import stat
 import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -19,9 +17,11 @@ from ..errors import DataError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from PIL.ImageFile import ImageFile
 
 # Pillow's own limit against files that unpack into all of the memory: 2 GiB / 12.
 MAX_PIXELS = 178_956_970
+WHOLE = 1 << 20  # bytes up to which a file is read at once, quicker than piece by piece
 WITH_ALPHA = {"RGBA", "RGBa", "LA", "La", "PA"}
 GREY = {"1", "L", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
 ORIENTATION, SIDEWAYS = 0x0112, {5, 6, 7, 8}  # of EXIF: height and width change places
@@ -95,10 +95,10 @@ def read_image(
             "an image is given as a path, bytes, an open binary file or a Pillow "
             f"image, not as {type(source).__name__}"
         )
-    with silence, _in_words(name):
+    with silence, _InWords(name):
         if isinstance(source, Image):
             return _normalised(source, name)
-        with _opened(source, name) as image:
+        with opened_file(source, name) as file, _identified(file, name) as image:
             if draft:
                 image.draft(None, (draft, draft))
             return _normalised(image, name)
@@ -120,7 +120,7 @@ def read_header(file: BinaryIO, name: str) -> Header:
 
     Raises DataError as `read_image` does, but for damage in the pixels.
     """
-    with silence, _in_words(name), _identified(file, name) as image:
+    with silence, _InWords(name), _identified(file, name) as image:
         _check_size(image, name)
         width, height = image.size
         # Asking a PNG for EXIF that it has not shown yet would read all of it.
@@ -132,79 +132,77 @@ def read_header(file: BinaryIO, name: str) -> Header:
         )
 
 
-@contextmanager
-def _in_words(name: str) -> Iterator[None]:
+class _InWords:
     """Errors of every class, as decoders of damaged files raise them, become one."""
-    try:
-        yield
-    except DataError:
-        raise
-    except MemoryError as error:
-        raise DataError(f"{name} needs more memory than there is") from error
-    except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{name} cannot be read as an image: {reason}") from error
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, *__: object) -> None:
+        if isinstance(error, MemoryError):
+            raise DataError(f"{self._name} needs more memory than there is") from error
+        if isinstance(error, Exception) and not isinstance(error, DataError):
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise DataError(
+                f"{self._name} cannot be read as an image: {reason}"
+            ) from error
 
 
-@contextmanager
-def _opened(
-    source: str | os.PathLike[str] | bytes | BinaryIO, name: str
-) -> Iterator[Image]:
-    with opened_file(source, name) as file, _identified(file, name) as image:
-        yield image
-
-
-@contextmanager
-def _identified(file: BinaryIO, name: str) -> Iterator[Image]:
+def _identified(file: BinaryIO, name: str) -> ImageFile:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        image = Image.open(file)
+        return Image.open(file)
     except UnidentifiedImageError as error:
         raise DataError(
             f"{name} is not an image file of a kind that Pillow reads"
         ) from error
-    with image:
-        yield image
 
 
-@contextmanager
 def opened_file(
     source: str | os.PathLike[str] | bytes | BinaryIO, name: str
-) -> Iterator[BinaryIO]:
+) -> BinaryIO:
     """A seekable file with at least one byte."""
     if isinstance(source, str | os.PathLike):
-        try:
-            mode = os.stat(source).st_mode
-            if stat.S_ISDIR(mode):
-                raise DataError(f"{name} is a folder; give the image files in it")
-            if not stat.S_ISREG(mode):  # opening a pipe might wait for ever
-                raise DataError(f"{name} is not a regular file")
-            file: BinaryIO = open(source, "rb")  # noqa: SIM115 - closed below
-        except OSError as error:
-            raise DataError(
-                f"{name} cannot be read: {error.strerror or error}"
-            ) from error
+        file = _opened_path(source, name)
     else:
         content = source if isinstance(source, bytes) else source.read()
         if not isinstance(content, bytes):
             raise DataError(f"{name} was opened as text; open it with mode 'rb'")
         file = io.BytesIO(content)
-    with file:
-        if not file.read(1):
-            raise DataError(f"{name} is empty")
-        file.seek(0)
-        yield file
+    if not file.read(1):
+        file.close()
+        raise DataError(f"{name} is empty")
+    file.seek(0)
+    return file
+
+
+def _opened_path(path: str | os.PathLike[str], name: str) -> BinaryIO:
+    try:
+        known = os.stat(path)
+        if stat.S_ISDIR(known.st_mode):
+            raise DataError(f"{name} is a folder; give the image files in it")
+        if not stat.S_ISREG(known.st_mode):  # opening a pipe might wait for ever
+            raise DataError(f"{name} is not a regular file")
+        if known.st_size > WHOLE:
+            return open(path, "rb")
+        with open(path, "rb", buffering=0) as file:
+            return io.BytesIO(file.read())
+    except OSError as error:
+        raise DataError(f"{name} cannot be read: {error.strerror or error}") from error
 
 
 def _normalised(image: Image, name: str) -> Image:
-    from PIL import ImageOps
-
     _check_size(image, name)
     # PNG and PPM know no more than 16 bits; Pillow may hand these out as 32
     sixteen = image.mode.startswith("I;16") or image.format in {"PNG", "PPM"}
     image.load()  # which may find the turning behind the pixels
     if image.getexif().get(ORIENTATION, 1) != 1:
+        from PIL import ImageOps
+
         image = ImageOps.exif_transpose(image)
     if image.mode[:1] in {"I", "F"}:
         return _eight_bits(np.asarray(image), sixteen, name)

@@ -18,7 +18,7 @@ from .fitting import (
     Fit,
     Polarity,
     border_pixels,
-    fitted_pixels,
+    fitted_image,
     flatten,
     keeps_polarity,
     polarity_of_image,
@@ -193,8 +193,9 @@ class Preprocessing:
             else:
                 visible = self.ground is None and self.polarity != "mixed"
                 image = flatten(image, ground, visible)
-        fitted = fitted_pixels(image, self.image_size, self.channels, self.fit)
-        return self._turn(fitted, invert)
+        image = fitted_image(image, self.image_size, self.channels, self.fit)
+        pixels = np.array(image).reshape(*self.image_size, self.channels)
+        return self._turn(pixels, invert)
 
     def _turn(
         self, pixels: NDArray[np.uint8], invert: bool | Literal["auto"]
