@@ -208,6 +208,24 @@ def test_a_model_of_floats_cannot_be_gone_on_from(
     )
 
 
+def test_what_the_earlier_model_was_not_to_see_stays_unseen(
+    strokes: Path, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    rule = ("--seed", 3, "--group", "([0-9]+)", "--test-share", 0.3)
+    before = done("train", strokes, *rule, "--epochs", 1, "--width", 2, "-o", first)
+    after = done("train", strokes, "--from", first, "--epochs", 1, "-o", second)
+    assert after["test_images"] == before["test_images"]
+    kept = [st.load(path).training["split"] for path in (first, second)]
+    assert kept[0] == kept[1]
+    # With a larger test part, what the first has learned is not tested all the same.
+    wider = ("--test-share", 0.6)
+    after = done("train", strokes, "--from", first, *wider, "--epochs", 1, "-o", second)
+    assert after["test_images"] > before["test_images"]
+    tested = [done("test", path, strokes)["images"] for path in (first, second)]
+    assert tested[0] == tested[1]
+
+
 # --- other options ---------------------------------------------------------------------
 
 

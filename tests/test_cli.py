@@ -695,7 +695,7 @@ def test_augmentation_is_a_level_and_settings_that_override_it(tmp_path):
     assert (done["level"], done["rotation"], done["flip"]) == ("light", 3, "horizontal")
     assert done["shift"] > 0
     with Image.open(tmp_path / "run" / "augmented.png") as page:
-        assert page.width > 8 * 96  # ten digits, each as it is and in seven epochs
+        assert page.width > 2 * 96  # ten digits, each as it is and in one epoch
         assert page.height > 10 * 96
     again = tmp_path / "again.safetensors"
     result = run("train", "--config", tmp_path / "run" / "settings.json", "-o", again)

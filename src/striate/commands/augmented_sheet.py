@@ -13,7 +13,7 @@ from ..training.augmentation import Augmentation
 from ..training.augmented import augmented_images
 
 ROWS = 10  # images, each of another class as far as there are so many
-EPOCHS = 7  # beside each image as it is
+EPOCHS = 7  # at most, beside each image as it is
 
 
 def augmented_sheet(network: Network, training: Dataset) -> bytes | None:
@@ -30,7 +30,8 @@ def augmented_sheet(network: Network, training: Dataset) -> bytes | None:
     _, firsts = np.unique(training.labels, return_index=True)
     chosen = firsts[:ROWS]
     columns = [augmented_images(training.images, known, "none", indices=chosen)]
-    for epoch in range(1, EPOCHS + 1):
+    shown = max(1, min(EPOCHS, network.training["epochs"]))
+    for epoch in range(1, shown + 1):
         columns.append(
             augmented_images(
                 training.images,
@@ -45,10 +46,11 @@ def augmented_sheet(network: Network, training: Dataset) -> bytes | None:
     captions = [
         caption
         for label in training.labels[chosen]
-        for caption in [training.classes[label], *[""] * EPOCHS]
+        for caption in [training.classes[label], *[""] * shown]
     ]
-    title = f"{training.name}: as they are, and in epochs 1 to {EPOCHS}"
+    epochs = "epoch 1" if shown == 1 else f"epochs 1 to {shown}"
+    title = f"{training.name}: as they are, and in {epochs}"
     content = BytesIO()
-    page = contact_sheet(images, captions, 1 + EPOCHS, title=title)
+    page = contact_sheet(images, captions, 1 + shown, title=title)
     page.save(content, "PNG")
     return content.getvalue()

@@ -135,7 +135,10 @@ def choose_network(
             network = _named(name, width, data, recipe.seed)
         if planned is not None:
             epochs = epochs_within(planned, speed(network), count)
-        lines = [f"network {name}: {network.parameters:,} parameters"]
+        about = f"network {name}: {network.parameters:,} parameters"
+        if earlier is not None and network is not earlier:
+            about += f"; the last layer is new, for {classes} classes"
+        lines = [about]
         options = {} if earlier else {"name": name, "width": width}
     settings = settle(network, epochs)
     if not automatic:
@@ -168,7 +171,8 @@ def _epochs_line(epochs: int, given: int | None, minutes: float | None) -> str:
 def read_as(earlier: Network, reading: Reading) -> Reading:
     """Return how images are read for a network to go on with: as it knows them.
 
-    The seed of its split is kept, so that the images it was not to see stay apart.
+    The rule of its split is kept, where nothing else is asked for, so that images it
+    was not to see are not seen now either.
     Raises UsageError where the reading asks for something else, DataError where the
     network was not trained on pixels.
     """
@@ -192,11 +196,24 @@ def read_as(earlier: Network, reading: Reading) -> Reading:
             f"the model in --from takes {color} images of {spell(known.image_size)}; "
             "leave out --size and --color, or train without --from."
         )
-    split = earlier.training.get("split")
-    seed = Split.from_config(split).rule.seed if split else reading.seed
-    return replace(
-        reading, size=known.image_size, color=color, fit=known.fit, seed=seed
-    )
+    split = earlier_split(earlier)
+    if split is not None:
+        kept = split.rule
+        asked = reading.group, reading.validation, reading.test_share
+        reading = replace(
+            reading,
+            seed=kept.seed,
+            group=asked[0] or split.group,
+            validation=kept.validation if asked[1] is None else asked[1],
+            test_share=kept.test if asked[2] is None else asked[2],
+        )
+    return replace(reading, size=known.image_size, color=color, fit=known.fit)
+
+
+def earlier_split(network: Network) -> Split | None:
+    """Return how the images of a trained network were split, where it remembers."""
+    record = network.training.get("split")
+    return None if record is None else Split.from_config(record)
 
 
 def going_on(earlier: Network, data: Data, seed: int) -> Network:

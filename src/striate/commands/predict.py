@@ -91,7 +91,7 @@ def predict(
                 (answer,) = file_predictions(
                     [name], [None], one, network.classes, reject
                 )
-                _answer(console, answer, top)
+                _answer(console, answer, top, reject > 0)
     return code
 
 
@@ -117,10 +117,14 @@ def _read(
     return pixels
 
 
-def _answer(console: Console, answer: FilePrediction, top: int | None) -> None:
+def _answer(
+    console: Console, answer: FilePrediction, top: int | None, rejecting: bool
+) -> None:
     likeliest = sorted(answer.probabilities.items(), key=lambda item: -item[1])
     width = max(len(str(label)) for label in answer.probabilities)
-    text = f"{_UNKNOWN}  " if answer.rejected else ""
+    text = ""
+    if rejecting:
+        text = f"{_UNKNOWN if answer.rejected else '':{len(_UNKNOWN)}}  "
     text += "".join(
         f"{label!s:{width}}  {100 * share:5.1f} %  "
         for label, share in likeliest[: top or 1]

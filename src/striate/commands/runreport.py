@@ -91,7 +91,7 @@ class RunReport:
             "",
             f"- Data: {plain(result['data'])}, {', '.join(counts)}.",
             f"- Network: {plain(result['network'])}, {parameters}.",
-            *(f"- Why: {plain(line)}" for line in self.outcome.chosen.lines),
+            f"- Why: {plain('; '.join(self.outcome.chosen.lines))}.",
             *(f"- Images: {plain(line)}" for line in self.outcome.data.survey.choices),
             *(f"- Note: {plain(line)}" for line in self.outcome.data.survey.notes),
             f"- Settings: `{self.outcome.chosen.settings}`.",
@@ -109,7 +109,8 @@ class RunReport:
         if best := self.result["best_epoch"]:
             yield (
                 f"Validation loss was lowest in epoch {best}: best.safetensors is the "
-                f"network of that epoch, the model that of the last."
+                f"network of that epoch, the model that of the last, which is mostly the better "
+                "one: the learning rate has come to its end."
             )
             yield ""
         yield from self._picture("curves", "loss, accuracy and learning rate by epoch")

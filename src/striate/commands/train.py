@@ -17,7 +17,13 @@ from ..saving.files import check_destination
 from ..saving.modelfile import unwritable
 from .answers import calibrate
 from .augment_options import augment_options
-from .choice import choose_network, default_network, network_options, read_as
+from .choice import (
+    choose_network,
+    default_network,
+    earlier_split,
+    network_options,
+    read_as,
+)
 from .config import config_option, differences, is_repeated, recorded_options
 from .console import SAVED, Console, common_options, target
 from .course import follow
@@ -118,8 +124,9 @@ def train(
     recipe.build_optimizer(1)  # contradictions are told before anything is loaded
     _refuse_contradictions(name, earlier, minutes, recipe.epochs)
     threads = thread_count(threads)
-    start = load(earlier) if earlier else None
+    start, before = load(earlier) if earlier else None, None
     if start:
+        before = earlier_split(start)
         reading = read_as(start, reading)
     loaded = read_data(data, reading=reading, quiet=console.quiet)
     say_what_was_read(console, loaded)
@@ -174,8 +181,8 @@ def train(
             interrupts,
         )
         if loaded.split:
-            split = loaded.split.to_config()
-            network.training = {**network.training, "split": split}
+            split = loaded.split.including(before) if before else loaded.split
+            network.training = {**network.training, "split": split.to_config()}
         if loaded.validation:
             calibrate(network, loaded.validation)
         path = _save(console, network, path, unfinished=course.code != 0)

@@ -176,6 +176,15 @@ class Split:
         used = np.isin(hashes, self.training) | np.isin(hashes, self.validation)
         return used | np.isin(keys, self.groups)
 
+    def including(self, earlier: Split) -> Self:
+        """The record of a model that goes on from one with this earlier record."""
+        return replace(
+            self,
+            training=np.union1d(self.training, earlier.training),
+            validation=np.union1d(self.validation, earlier.validation),
+            groups=np.union1d(self.groups, earlier.groups),
+        )
+
     def to_config(self) -> dict[str, Any]:
         """The record in what JSON knows; hashes as base64 of 8 bytes each."""
         return {

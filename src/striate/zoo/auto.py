@@ -46,8 +46,8 @@ class Choice:
             f"the last convolution sees {spell(fields[-1].size)} pixels, the whole "
             f"{spell(network.input_shape[:2])} of the image\n"
             f"{network.parameters:,} parameters, "
-            f"{network.summary().multiply_adds:,} multiply-adds an image; {self.epochs} "
-            f"epochs of {images:,} images take about {_duration(seconds)}"
+            f"{network.summary().multiply_adds:,} multiply-adds an image; "
+            f"{self.epochs} {'epoch' if self.epochs == 1 else 'epochs'} of {images:,} images take about {_duration(seconds)}"
         )
 
 
@@ -148,4 +148,6 @@ def _duration(seconds: float) -> str:
     >>> _duration(23.4), _duration(200)
     ('23 s', '3.3 minutes')
     """
+    if seconds < 1:
+        return "a second"
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} minutes"
