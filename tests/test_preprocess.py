@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw
 
 from striate.data import load_data
 from striate.errors import DataError, ShapeError
+from striate.images import fitting
 from striate.images.preprocess import Preprocessing
 
 DIGITS = Preprocessing((28, 28), (32, 32, 1), 0, "dark", (0.13,), (0.31,))
@@ -529,3 +530,19 @@ def test_the_warnings_of_pillow_do_not_leak(monkeypatch):
         warnings.simplefilter("always")
         DIGITS.load_image(GOOD)
     assert caught == []
+
+
+@pytest.mark.parametrize("size", [(1, 7), (7, 1), (2, 5), (5, 2), (9, 6), (90, 130)])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_the_border_is_the_same_however_it_is_taken(size, mode, monkeypatch):
+    channels = len(mode)
+    pixels = np.random.default_rng(1).integers(0, 256, (*size, channels), np.uint8)
+    image = Image.fromarray(pixels.squeeze(2) if mode == "L" else pixels)
+    taken = [np.asarray(fitting.fit_image(image, (200, 140), "pad"))]
+    monkeypatch.setattr(fitting, "FEW", 0)
+    taken.append(np.asarray(fitting.fit_image(image, (200, 140), "pad")))
+    np.testing.assert_array_equal(*taken)
+    border = fitting.border_pixels(pixels[np.newaxis])[0]
+    np.testing.assert_array_equal(
+        taken[0][0, 0], np.median(border, axis=0).astype(np.uint8).squeeze()
+    )

@@ -18,6 +18,7 @@ def image_suffixes() -> frozenset[str]:
     """The endings, in small letters, of the file formats that Pillow reads."""
     from PIL import Image
 
+    Image.preinit()  # the common formats first: Pillow tries them in this order
     known = Image.registered_extensions()
     return frozenset(suffix for suffix, kind in known.items() if kind in Image.OPEN)
 

@@ -5,6 +5,7 @@ Headers are read of all files, pixels of a sample of them.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -116,7 +117,7 @@ def _looked_at(sources: Sequence[Source], quiet: bool) -> Index:
 
     for _ in in_threads(look, len(sources), "looking", quiet=quiet):
         pass
-    color, ground, flat = _sampled(sources, np.flatnonzero(sizes[:, 0]), grey)
+    color, ground, flat = _sampled(sources, np.flatnonzero(sizes[:, 0]), grey, quiet)
     return Index(hashes, sizes, dict(sorted(faults.items())), color, ground, flat)
 
 
@@ -145,28 +146,48 @@ def _number(digest: bytes) -> np.uint64:
 
 
 def _sampled(
-    sources: Sequence[Source], readable: NDArray[np.intp], grey: NDArray[np.bool_]
+    sources: Sequence[Source],
+    readable: NDArray[np.intp],
+    grey: NDArray[np.bool_],
+    quiet: bool,
 ) -> tuple[bool, int, float]:
     """Colour, ground and flatness of some images, evenly taken from all."""
-    sample = readable[:: max(1, len(readable) // SAMPLE)]
-    color, inks, flats = False, [], []
-    for place in sample.tolist():
-        try:
-            image = open_source(sources[place], draft=LOOK)
-        except DataError:
-            continue  # decoding will say so
-        image.thumbnail((LOOK, LOOK))
-        pixels = np.asarray(image).astype(np.int16)
-        if image.mode == "RGBA":
-            alpha = pixels[..., 3]
-            if alpha.min() < 255 and alpha.max() > 0:
-                inks.append(np.average(pixels[..., :3].mean(axis=2), weights=alpha))
-            pixels = pixels[..., :3] * (alpha[..., None] > 0)
-        if pixels.ndim == 3 and not grey[place]:
-            color |= bool((pixels.max(axis=2) - pixels.min(axis=2) > NEARLY).any())
-        flats.append(flat_share(pixels))
+    sample = readable[:: max(1, len(readable) // SAMPLE)].tolist()
+
+    def look(places: range) -> list[tuple[bool, float | None, float]]:
+        looks = []
+        for place in sample[places.start : places.stop]:
+            # What cannot be read is passed over: decoding will say so.
+            with contextlib.suppress(DataError):
+                looks.append(_second_look(sources[place], bool(grey[place])))
+        return looks
+
+    found = in_threads(look, len(sample), "looking", quiet=quiet)
+    looks = [one for some in found for one in some]
+    inks = [ink for _, ink, _ in looks if ink is not None]
+    flats = [flat for _, _, flat in looks]
     vanishing = bool(inks) and float(np.median(inks)) > VANISHING
-    return color, 0 if vanishing else 255, float(np.median(flats)) if flats else 0.0
+    return (
+        any(color for color, _, _ in looks),
+        0 if vanishing else 255,
+        float(np.median(flats)) if flats else 0.0,
+    )
+
+
+def _second_look(source: Source, grey: bool) -> tuple[bool, float | None, float]:
+    """Whether an image has colours, its ink's level on transparency, its flatness."""
+    image = open_source(source, draft=LOOK)
+    image.thumbnail((LOOK, LOOK))
+    pixels = np.asarray(image).astype(np.int16)
+    color, ink = False, None
+    if image.mode == "RGBA":
+        alpha = pixels[..., 3]
+        if alpha.min() < 255 and alpha.max() > 0:
+            ink = float(np.average(pixels[..., :3].mean(axis=2), weights=alpha))
+        pixels = pixels[..., :3] * (alpha[..., None] > 0)
+    if pixels.ndim == 3 and not grey:
+        color = bool((pixels.max(axis=2) - pixels.min(axis=2) > NEARLY).any())
+    return color, ink, flat_share(pixels)
 
 
 def flat_share(pixels: NDArray[Any]) -> float:

@@ -12,7 +12,8 @@ from ..images.imagefile import silence
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-TOGETHER = 32  # images that one thread takes at a time
+TOGETHER = 32  # images that one thread takes at a time, where there are many
+TURNS = 8  # that each thread has at least, so that all end at about the same time
 
 Result = TypeVar("Result")
 
@@ -25,11 +26,10 @@ def in_threads(
     Pillow decodes without the interpreter's lock, so threads keep all processors busy.
     On a terminal a bar on stderr shows how far it is, unless `quiet`.
     """
-    ranges = [
-        range(start, min(start + TOGETHER, count))
-        for start in range(0, count, TOGETHER)
-    ]
-    pool = ThreadPoolExecutor(thread_count(None))
+    threads = thread_count(None)
+    step = max(1, min(TOGETHER, count // (threads * TURNS)))
+    ranges = [range(start, min(start + step, count)) for start in range(0, count, step)]
+    pool = ThreadPoolExecutor(threads)
     with silence, _bar(count, words, quiet) as bar:
         try:
             for part, result in zip(ranges, pool.map(work, ranges), strict=True):
