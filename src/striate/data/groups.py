@@ -30,17 +30,7 @@ def with_groups(listing: Listing, pattern: str) -> Listing:
     >>> with_groups(listing, "(.+/[0-9]+)_").groups
     ('stop/00001', 'stop/00001', 'yield/00001')
     """
-    try:
-        search = re.compile(pattern).search
-    except re.error as error:
-        raise UsageError(
-            f"--group {pattern!r} is no regular expression: {error}; one for names such "
-            "as 0001_17.png is '^([0-9]+)_'"
-        ) from error
-    groups = []
-    for name in listing.names:
-        match = search(name if "/" in pattern else name.rsplit("/", 1)[-1])
-        groups.append((match[1 if match.re.groups else 0] or "") if match else "")
+    groups = match_groups(listing.names, pattern)
     lone = [
         name for name, group in zip(listing.names, groups, strict=True) if not group
     ]
@@ -54,7 +44,29 @@ def with_groups(listing: Listing, pattern: str) -> Listing:
         f"({few(lone)}): each is a group of its own"
     )
     notes = (*listing.notes, note) if lone else listing.notes
-    return replace(listing, groups=tuple(groups), notes=notes)
+    return replace(listing, groups=groups, notes=notes)
+
+
+def match_groups(names: Sequence[str], pattern: str) -> tuple[str, ...]:
+    """The group of each name, as `with_groups` finds it; "" where nothing matches.
+
+    Raises UsageError for what is no regular expression.
+
+    >>> match_groups(["stop/00001_07.png", "stop/holiday.png"], "^([0-9]+)_")
+    ('00001', '')
+    """
+    try:
+        search = re.compile(pattern).search
+    except re.error as error:
+        raise UsageError(
+            f"--group {pattern!r} is no regular expression: {error}; one for names such "
+            "as 0001_17.png is '^([0-9]+)_'"
+        ) from error
+    groups = []
+    for name in names:
+        match = search(name if "/" in pattern else name.rsplit("/", 1)[-1])
+        groups.append((match[1 if match.re.groups else 0] or "") if match else "")
+    return tuple(groups)
 
 
 def group_keys(groups: Sequence[str], keys: Hashes) -> Hashes:
