@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -35,16 +36,31 @@ def with_groups(listing: Listing, pattern: str) -> Listing:
         name for name, group in zip(listing.names, groups, strict=True) if not group
     ]
     if len(lone) == len(listing):
+        where = (
+            "with a slash it is searched in this whole path, which begins with the "
+            "folder of a class or part, without a leading slash"
+            if "/" in pattern
+            else "without a slash it is searched in the file's name"
+        )
         raise UsageError(
             f"--group {pattern!r} matches no name in {listing.name}, such as "
-            f"{listing.names[0]!r}; without a slash it is searched in the file's name"
+            f"{listing.names[0]!r}; {where}"
         )
-    note = (
-        f"--group {pattern!r} does not match {counted(len(lone), 'name')} "
-        f"({few(lone)}): each is a group of its own"
-    )
-    notes = (*listing.notes, note) if lone else listing.notes
-    return replace(listing, groups=groups, notes=notes)
+    notes = list(listing.notes)
+    if lone:
+        notes.append(
+            f"--group {pattern!r} does not match {counted(len(lone), 'name')} "
+            f"({few(lone)}): each is a group of its own"
+        )
+    pairs = set(zip(groups, listing.labels.tolist(), strict=True))
+    classes = Counter(group for group, _ in pairs if group)
+    if (most := max(classes.values())) > 1:
+        notes.append(
+            f"each group of --group {pattern!r} has images of up to {most} classes; if "
+            "their numbers start anew in every class, '(.+/[0-9]+)_' with a slash keeps "
+            "groups within classes"
+        )
+    return replace(listing, groups=groups, notes=tuple(notes))
 
 
 def match_groups(names: Sequence[str], pattern: str) -> tuple[str, ...]:
