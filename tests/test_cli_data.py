@@ -122,6 +122,12 @@ def test_names_without_a_group_are_tested_unless_learned(
         "5 of 16 images measured; 4 left out: their group was trained on; the model "
         "has learned from the other 7" in result.stderr
     )
+    copies = sorted(fresh.glob("*/holiday*"))
+    for path in (*copies[:4], *copies[9:]):  # those that were learned
+        path.unlink()
+    result = run("test", "m.safetensors", fresh)
+    assert "5 of 9 images measured; 4 left out: their group" in result.stderr
+    assert "learned" not in result.stderr
 
 
 def test_a_drawn_split(bars: Path) -> None:

@@ -78,7 +78,8 @@ def read_unseen(
         said = [f"{len(places):,} of {int(wanted.sum()):,} {whole} measured"]
         if grouped:
             said.append(f"{grouped:,} left out: their group was trained on")
-        said.append(f"the model has learned from the other {learned:,}")
+        if learned:
+            said.append(f"the model has learned from the other {learned:,}")
         notes.append("; ".join(said))
     elif not given:
         notes.append(
