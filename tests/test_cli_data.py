@@ -101,6 +101,35 @@ def test_groups_stay_together_and_are_remembered(bars: Path) -> None:
     assert again["images"] in (measured["images"], measured["images"] + 1)
 
 
+def test_names_without_a_group_are_tested_unless_learned(
+    bars: Path, tmp_path: Path
+) -> None:
+    group = ("--group", "^([0-9]+)_", "--test-share", 0)
+    run("train", bars, "--epochs", 1, "-o", "m.safetensors", *group)
+    fresh = tmp_path / "fresh"
+    for number, path in enumerate(sorted(bars.glob("*/*"))[::10]):
+        (fresh / path.parent.name).mkdir(parents=True, exist_ok=True)
+        copy = fresh / path.parent.name / f"holiday{number}.png"
+        copy.write_bytes(path.read_bytes())
+    result = run("test", "m.safetensors", fresh)
+    assert "all 12 images took part in its training\n" in result.stderr
+    for number, path in enumerate(sorted(fresh.glob("*/*"))[:9]):
+        name = f"000_new{number}.png" if number < 4 else path.name
+        Image.open(path).transpose(1).save(path.with_name(name))
+    result = run("test", "m.safetensors", fresh, "--json")
+    assert last_json(result)["images"] == 5
+    assert (
+        "5 of 16 images measured; 4 left out: their group was trained on; the model "
+        "has learned from the other 7" in result.stderr
+    )
+    copies = sorted(fresh.glob("*/holiday*"))
+    for path in (*copies[:4], *copies[9:]):  # those that were learned
+        path.unlink()
+    result = run("test", "m.safetensors", fresh)
+    assert "5 of 9 images measured; 4 left out: their group" in result.stderr
+    assert "learned" not in result.stderr
+
+
 def test_a_drawn_split(bars: Path) -> None:
     command = ["train", bars, "--epochs", 1, "--json", "-o", "m.safetensors"]
     values = last_json(run(*command, "--train-per-class", 5))

@@ -335,10 +335,13 @@ def test_arrays_without_parts_are_split(tmp_path):
     [
         ({"x_train": None}, "has no x_train"),
         ({"y_test": None}, "has no y_test"),
-        ({"y_train": np.arange(3)}, "y_train of .* there are 3 for 40 images"),
-        ({"y_train": np.arange(40) - 1}, r"y_train of .*\[0\] is -1 but labels start"),
+        ({"y_train": np.arange(3)}, "set.npz: y_train .* there are 3 for 40 images"),
+        (
+            {"y_train": np.arange(40) - 1},
+            r"set.npz: y_train\[0\] is -1 but labels start",
+        ),
         ({"y_train": np.arange(40) / 2}, "must be integers or strings but are float64"),
-        ({"x_train": np.zeros((40, 9, 8, 3))}, "must be pixels, 0 to 255"),
+        ({"x_train": np.zeros((40, 9, 8, 3))}, "must be uint8 pixels, 0 to 255"),
         ({"x_train": np.zeros((40, 9, 8, 3), int)}, "must be uint8 or floats"),
         ({"x_train": np.zeros((40, 9, 8), np.uint8)}, "mixes channels"),
         ({"x_train": np.zeros((40, 9, 8, 7), np.uint8)}, "7 channels but images to be"),
@@ -350,6 +353,41 @@ def test_arrays_that_cannot_be_used(tmp_path, change, message):
     values = {key: one for key, one in (arrays() | change).items() if one is not None}
     with pytest.raises(StriateError, match=message):
         read_data(write_npz(tmp_path / "set.npz", values))
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("scale", "remedy"),
+    [
+        (1 / 255, 'from 0 to 1: give (x_train * 255).round().astype("uint8")'),
+        (1, 'from 0 to 255: give x_train.round().astype("uint8")'),
+        (-1 / 255, "from -1 to 0: scale them to 0 ... 255"),
+        (2, "from 0 to 510: scale them to 0 ... 255"),
+    ],
+)
+def test_floats_are_refused_with_code_that_mends_them(tmp_path, kind, scale, remedy):
+    pixels = np.arange(40 * 32, dtype=np.uint8).reshape(40, 8, 4, 1)
+    floats = pixels.astype(kind) * np.dtype(kind).type(scale) + 0  # no -0
+    path = write_npz(
+        tmp_path / "set.npz", {"x_train": floats, "y_train": np.arange(40) % 2}
+    )
+    with pytest.raises(DataError) as error:
+        read_data(path)
+    assert str(error.value) == (
+        f"{path}: x_train must be uint8 pixels, 0 to 255, but are {kind} {remedy}"
+    )
+    if "give" in remedy:
+        mended = eval(remedy.split("give ")[1], {"x_train": floats})
+        np.testing.assert_array_equal(mended, pixels)
+
+
+def test_arrays_in_another_order_are_mended_by_the_code_told(tmp_path):
+    turned = np.zeros((40, 3, 8, 9), np.uint8)
+    path = write_npz(
+        tmp_path / "set.npz", {"x_train": turned, "y_train": np.arange(40) % 2}
+    )
+    with pytest.raises(ShapeError, match=r"; give x_train\.transpose\(0, 2, 3, 1\)$"):
+        read_data(path)
 
 
 def test_files_that_hold_no_arrays(tmp_path):

@@ -452,7 +452,9 @@ def test_all_images_of_a_part_are_one_slice_of_one_file(tmp_path):
 
 def test_settings_that_mean_nothing_are_refused():
     for wrong, message in (
-        ({"size": (0, 5)}, r"size must be \(height, width\), 1 to 65536 each"),
+        ({"size": (0, 5)}, "size must be a whole number of at least 1, not 0"),
+        ({"size": (5, 5, 3)}, r"one number or a \(height, width\) pair, not 3 values"),
+        ({"size": 70_000}, "size can be at most 65536 pixels a side but is 70000"),
         ({"fit": "bend"}, "fit must be one of"),
         ({"color": "blue"}, "color must be one of"),
         ({"validation": 1.0}, "validation must be a share from 0"),
@@ -462,6 +464,15 @@ def test_settings_that_mean_nothing_are_refused():
     ):
         with pytest.raises(ValueError, match=message):
             replace(Reading(), **wrong)
+
+
+def test_one_size_is_for_both_sides_and_other_types_are_refused(tmp_path):
+    assert Reading(size=24) == Reading(size=(24, 24))
+    for wrong in ("24", 24.5, (24, "24")):
+        with pytest.raises(TypeError, match="Reading: size must be a whole number"):
+            Reading(size=wrong)
+    with pytest.raises(TypeError, match=r"such as Reading\(size=24\), but is '24'"):
+        read_data(tmp_path, reading="24")
 
 
 def test_files_are_given_in_memory_too(tmp_path):

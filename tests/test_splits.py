@@ -159,6 +159,8 @@ def test_a_pattern_names_groups(pattern, groups):
     found = with_groups(found, pattern)
     assert list(found.groups) == groups
     assert "does not match 1 name ('yield/x.png')" in found.notes[0]
+    mixed = f"each group of --group {pattern!r} has images of up to 2 classes; if"
+    assert [mixed in note for note in found.notes[1:]] == [True] * ("/" not in pattern)
     known = group_keys(found.groups, keys(4))
     assert known[0] == known[1]
     assert known[3] == keys(4)[3]
@@ -171,6 +173,11 @@ def test_patterns_that_mean_nothing():
         UsageError, match=r"matches no name in made up, such as 'stop/0"
     ):
         with_groups(listing([0, 0, 1, 1], NAMES), "day[0-9]")
+    with pytest.raises(
+        UsageError,
+        match="whole path, which begins with the folder of a class or part, ",
+    ):
+        with_groups(listing([0, 0, 1, 1], NAMES), "/(stop|yield)/[0-9]+_")
 
 
 # --- what the model remembers

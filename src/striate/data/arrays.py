@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError
-from ..images.arrays import as_images
+from ..errors import DataError, ShapeError
+from ..images.arrays import as_array, as_images
 from ..images.labels import as_labels
 from .listing import Listing, Part, Source, listed
 
@@ -87,11 +87,15 @@ def list_arrays(
                     f"{place} has no {wanted}{known}; data of arrays are x_train and "
                     "y_train and, where given, x_val, y_val, x_test and y_test"
                 )
-        pixels = as_pixels(arrays[x], f"{x} of {place}")
+        try:
+            pixels = as_pixels(arrays[x], x)
+            named = as_names(arrays[y], len(pixels), y)
+        except (DataError, ShapeError) as error:
+            raise type(error)(f"{place}: {error}") from error
         channels.setdefault(pixels[0].shape[2], x)
         sources += pixels
         names += [f"{x}[{index}]" for index in range(len(pixels))]
-        labels += as_names(arrays[y], len(pixels), f"{y} of {place}")
+        labels += named
         parts += [part] * len(pixels)
     if len(channels) > 1:
         sizes = " and ".join(f"{name} has {count}" for count, name in channels.items())
@@ -124,9 +128,11 @@ def as_pixels(images: object, what: str) -> list[NDArray[np.uint8]]:
     """The images of an array N,H,W or N,H,W,C as views H,W,C into it."""
     array = as_images(images, what=what)
     if array.dtype != np.uint8:
+        given = as_array(images, what).dtype  # as_images has made them float32
+        code = what if hasattr(images, "astype") else f"np.asarray({what})"
         raise DataError(
-            f"{what} are {array.dtype} but must be pixels, 0 to 255: give "
-            f'{what.split()[0]}.astype("uint8") of them'
+            f"{what} must be uint8 pixels, 0 to 255, but are {given} "
+            f"{_scaling(float(array.min()), float(array.max()), code)}"
         )
     if array.shape[3] not in CHANNELS:
         raise DataError(
@@ -134,6 +140,14 @@ def as_pixels(images: object, what: str) -> list[NDArray[np.uint8]]:
             "or 4; give others to Network.fit, which takes any number"
         )
     return list(array.astype(np.uint8, copy=False))
+
+
+def _scaling(low: float, high: float, code: str) -> str:
+    """The range of floats, and what makes pixels of them."""
+    if low < 0 or high > 255:
+        return f"from {low:g} to {high:g}: scale them to 0 ... 255"
+    scaled = f"({code} * 255)" if high <= 1 else code
+    return f'from {low:g} to {high:g}: give {scaled}.round().astype("uint8")'
 
 
 def as_names(labels: object, count: int, what: str) -> list[int | str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -30,6 +31,46 @@ def with_groups(listing: Listing, pattern: str) -> Listing:
     >>> with_groups(listing, "(.+/[0-9]+)_").groups
     ('stop/00001', 'stop/00001', 'yield/00001')
     """
+    groups = match_groups(listing.names, pattern)
+    lone = [
+        name for name, group in zip(listing.names, groups, strict=True) if not group
+    ]
+    if len(lone) == len(listing):
+        where = (
+            "with a slash it is searched in this whole path, which begins with the "
+            "folder of a class or part, without a leading slash"
+            if "/" in pattern
+            else "without a slash it is searched in the file's name"
+        )
+        raise UsageError(
+            f"--group {pattern!r} matches no name in {listing.name}, such as "
+            f"{listing.names[0]!r}; {where}"
+        )
+    notes = list(listing.notes)
+    if lone:
+        notes.append(
+            f"--group {pattern!r} does not match {counted(len(lone), 'name')} "
+            f"({few(lone)}): each is a group of its own"
+        )
+    pairs = set(zip(groups, listing.labels.tolist(), strict=True))
+    classes = Counter(group for group, _ in pairs if group)
+    if (most := max(classes.values())) > 1:
+        notes.append(
+            f"each group of --group {pattern!r} has images of up to {most} classes; if "
+            "their numbers start anew in every class, '(.+/[0-9]+)_' with a slash keeps "
+            "groups within classes"
+        )
+    return replace(listing, groups=groups, notes=tuple(notes))
+
+
+def match_groups(names: Sequence[str], pattern: str) -> tuple[str, ...]:
+    """The group of each name, as `with_groups` finds it; "" where nothing matches.
+
+    Raises UsageError for what is no regular expression.
+
+    >>> match_groups(["stop/00001_07.png", "stop/holiday.png"], "^([0-9]+)_")
+    ('00001', '')
+    """
     try:
         search = re.compile(pattern).search
     except re.error as error:
@@ -38,23 +79,10 @@ def with_groups(listing: Listing, pattern: str) -> Listing:
             "as 0001_17.png is '^([0-9]+)_'"
         ) from error
     groups = []
-    for name in listing.names:
+    for name in names:
         match = search(name if "/" in pattern else name.rsplit("/", 1)[-1])
         groups.append((match[1 if match.re.groups else 0] or "") if match else "")
-    lone = [
-        name for name, group in zip(listing.names, groups, strict=True) if not group
-    ]
-    if len(lone) == len(listing):
-        raise UsageError(
-            f"--group {pattern!r} matches no name in {listing.name}, such as "
-            f"{listing.names[0]!r}; without a slash it is searched in the file's name"
-        )
-    note = (
-        f"--group {pattern!r} does not match {counted(len(lone), 'name')} "
-        f"({few(lone)}): each is a group of its own"
-    )
-    notes = (*listing.notes, note) if lone else listing.notes
-    return replace(listing, groups=tuple(groups), notes=notes)
+    return tuple(groups)
 
 
 def group_keys(groups: Sequence[str], keys: Hashes) -> Hashes:

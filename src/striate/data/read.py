@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import both, shown
 from ..errors import DataError, UsageError
 from .arrays import as_names, as_pixels, list_labelled
 from .dataset import Dataset
@@ -64,13 +65,18 @@ def read_data(
     larger than memory and a second reading takes no time.
 
     Raises DataError for data that cannot be used, UsageError for settings that
-    contradict them.
+    contradict them, TypeError where `reading` is no Reading.
 
     >>> noise = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1), np.uint8)
     >>> both = read_data(noise, ["cat", "dog"] * 20, Reading(cache=False))
     >>> both.training.classes, sum(len(part) for part in both.parts().values())
     (('cat', 'dog'), 40)
     """
+    if not isinstance(reading, Reading | None):
+        raise TypeError(
+            "reading must be settings, such as Reading(size=24), but is "
+            f"{shown(reading)}"
+        )
     reading = reading or Reading()
     if labels is not None:
         listing = _listed(data, labels, groups)
@@ -284,7 +290,7 @@ def _fitting(listing: Listing, sizes: Sizes, index: Index, reading: Reading) -> 
     own = sizes.median if arrays and sizes.common else default_size(sizes)
     color = reading.color == "rgb" or (reading.color == "auto" and index.color)
     return Fitting(
-        size=reading.size or own,
+        size=own if reading.size is None else both(reading.size),
         channels=3 if color else 1,
         fit=reading.fit,
         ground=index.ground,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ..arguments import Pair, both, number_or_pair
 from ..errors import UsageError
 from ..images.fitting import FITS, Fit
 from ..images.preprocess import MAX_SIDE
@@ -20,7 +21,8 @@ class Reading:
     """How images are read, fitted and split; None is for what the data decide.
 
     Arguments:
-        size: (height, width) in pixels that all images are brought to.
+        size: (height, width) in pixels that all images are brought to; one number is for
+            both and stored as such a pair.
         fit: "pad" keeps the aspect and fills up with the border's colour, "crop" keeps
             it and cuts off, "stretch" gives it up.
         color: "grey", "rgb", or "auto": grey where all pixels are.
@@ -37,10 +39,13 @@ class Reading:
         cache: keep the decoded images for the next run.
         seed: of the splits.
 
-    Raises ValueError for values that mean nothing.
+    Raises ValueError for values that mean nothing, TypeError for a size of no numbers.
+
+    >>> Reading(size=24).size
+    (24, 24)
     """
 
-    size: tuple[int, int] | None = None
+    size: Pair | None = None
     fit: Fit = "pad"
     color: Color = "auto"
     validation: float | None = None
@@ -52,13 +57,14 @@ class Reading:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        size = self.size
-        if size is not None and not all(
-            type(side) is int and 1 <= side <= MAX_SIDE for side in size
-        ):
-            raise ValueError(
-                f"size must be (height, width), 1 to {MAX_SIDE} each, but is {size!r}"
-            )
+        if self.size is not None:
+            size = both(number_or_pair("Reading", "size", self.size))
+            if max(size) > MAX_SIDE:
+                raise ValueError(
+                    f"Reading: size can be at most {MAX_SIDE} pixels a side but is "
+                    f"{self.size!r}"
+                )
+            object.__setattr__(self, "size", size)
         if self.fit not in FITS:
             raise ValueError(f"fit must be one of {FITS} but is {self.fit!r}")
         if self.color not in COLORS:

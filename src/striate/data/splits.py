@@ -171,10 +171,13 @@ class Split:
             groups=np.unique(groups[codes[: len(groups)] != TEST]),
         )
 
+    def learned(self, hashes: Hashes) -> NDArray[np.bool_]:
+        """Which images were themselves trained or validated on."""
+        return np.isin(hashes, self.training) | np.isin(hashes, self.validation)
+
     def seen(self, hashes: Hashes, keys: Hashes) -> NDArray[np.bool_]:
         """Which images were trained or validated on, or belong to a group that was."""
-        used = np.isin(hashes, self.training) | np.isin(hashes, self.validation)
-        return used | np.isin(keys, self.groups)
+        return self.learned(hashes) | np.isin(keys, self.groups)
 
     def including(self, earlier: Split) -> Self:
         """The record of a model that goes on from one with this earlier record."""

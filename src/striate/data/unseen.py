@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from ..errors import DataError, ModelFileError
 from ..images.preprocess import Preprocessing
 from .dataset import Dataset
 from .decode import Fitting, decode
-from .groups import group_keys, with_groups
+from .groups import group_keys, match_groups
 from .index import read_index
 from .layouts import list_path
 from .listing import counted
@@ -52,7 +53,8 @@ def read_unseen(
         ) from error
     listing = list_path(Path(data))
     if split and split.group is not None and not listing.groups:
-        listing = with_groups(listing, split.group)
+        # New photographs may have names of another kind: those are of no known group.
+        listing = replace(listing, groups=match_groups(listing.names, split.group))
     index = read_index(listing, keep=keep, quiet=quiet)
     hashes = index.hashes
     keys = group_keys(listing.groups, hashes) if listing.groups else hashes
@@ -62,18 +64,23 @@ def read_unseen(
         wanted &= np.array(listing.parts) == "test"
     seen = split.seen(hashes, keys) if split else np.zeros(len(listing), bool)
     places = np.flatnonzero(wanted & ~seen)
+    learned = int((wanted & split.learned(hashes)).sum()) if split else 0
+    grouped = int((wanted & seen).sum()) - learned
     if not len(places):
+        either = ", or others of their groups did" if grouped else ""
         raise DataError(
             f"{listing.name} has no image that the model has not learned from: all "
-            f"{counted(int(wanted.sum()), 'image')} took part in its training"
+            f"{counted(int(wanted.sum()), 'image')} took part in its training{either}"
         )
     notes = []
     whole = "images of the test part" if given else "images"
     if split:
-        notes.append(
-            f"{len(places):,} of {int(wanted.sum()):,} {whole} measured; the model has "
-            f"learned from the other {int((wanted & seen).sum()):,}"
-        )
+        said = [f"{len(places):,} of {int(wanted.sum()):,} {whole} measured"]
+        if grouped:
+            said.append(f"{grouped:,} left out: their group was trained on")
+        if learned:
+            said.append(f"the model has learned from the other {learned:,}")
+        notes.append("; ".join(said))
     elif not given:
         notes.append(
             f"all {len(places):,} images measured: the model does not say what it was "
