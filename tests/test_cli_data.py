@@ -62,7 +62,11 @@ def test_a_folder_is_trained_tested_and_used(bars: Path) -> None:
         f"data bars: {counts[0]} images to train, {counts[1]} to val" in result.stderr
     )
     assert "  size 20x24, as all images have" in result.stderr
-    assert "10 % of all images test, by content and seed 0" in result.stderr
+    assert (
+        f"10 % of all images test (here {counts[2]} of 120), by content and seed 0"
+        in result.stderr
+    )
+    assert f"(here {counts[1]} of {counts[0] + counts[1]}), by" in result.stderr
 
     measured = run("test", "m.safetensors", bars, "--json")
     assert last_json(measured)["images"] == counts[2]

@@ -236,7 +236,7 @@ def _read(listing: Listing, reading: Reading, quiet: bool) -> Data:
             kind=kind_of(index.flat),
             choices=(
                 *fitting_choices(sizes, fitting, reading),
-                *split_choices(listing, rule, reading.group),
+                *split_choices(listing, rule, reading.group, images.codes),
             ),
             notes=(
                 *listing.notes,

@@ -170,9 +170,12 @@ def fitting_choices(sizes: Sizes, fitting: Fitting, reading: Reading) -> list[st
     return [sized, colored]
 
 
-def split_choices(listing: Listing, rule: SplitRule, group: str | None) -> list[str]:
-    """How parts came to be."""
+def split_choices(
+    listing: Listing, rule: SplitRule, group: str | None, codes: NDArray[np.int64]
+) -> list[str]:
+    """How parts came to be; `codes` are the places in PARTS of the images read."""
     said = []
+    train, validate, test = np.bincount(codes, minlength=len(PARTS)).tolist()
     by = f"by content and seed {rule.seed}"
     if listing.groups:
         count = counted(len(set(listing.groups)), "group")
@@ -185,14 +188,15 @@ def split_choices(listing: Listing, rule: SplitRule, group: str | None) -> list[
         )
     elif "test" not in listing.parts:
         said.append(
-            f"{percent(rule.test)} of all images test, {by} ({average})"
+            f"{percent(rule.test)} of all images test (here {test:,} of "
+            f"{len(codes):,}), {by} ({average})"
             if rule.test
             else "no test part (--test-share)"
         )
     if "validation" not in listing.parts:
         said.append(
-            f"{percent(rule.validation)} of the training images validate, {by} "
-            f"({average})"
+            f"{percent(rule.validation)} of the training images validate (here "
+            f"{validate:,} of {train + validate:,}), {by} ({average})"
             if rule.validation
             else "no validation part (--validation)"
         )
