@@ -12,7 +12,7 @@ from ..arguments import spell
 from ..data import Data, Reading
 from ..data.load import is_published
 from ..data.reading import Color
-from ..data.splits import Split
+from ..data.splits import recorded_split
 from ..errors import DataError, UsageError
 from ..network import Network
 from ..training.settings import Settings
@@ -196,7 +196,7 @@ def read_as(earlier: Network, reading: Reading) -> Reading:
             f"the model in --from takes {color} images of {spell(known.image_size)}; "
             "leave out --size and --color, or train without --from."
         )
-    split = earlier_split(earlier)
+    split = recorded_split(earlier.training)
     if split is not None:
         kept = split.rule
         asked = reading.group, reading.validation, reading.test_share
@@ -208,12 +208,6 @@ def read_as(earlier: Network, reading: Reading) -> Reading:
             test_share=kept.test if asked[2] is None else asked[2],
         )
     return replace(reading, size=known.image_size, color=color, fit=known.fit)
-
-
-def earlier_split(network: Network) -> Split | None:
-    """Return how the images of a trained network were split, where it remembers."""
-    record = network.training.get("split")
-    return None if record is None else Split.from_config(record)
 
 
 def going_on(earlier: Network, data: Data, seed: int) -> Network:

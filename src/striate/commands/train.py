@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ..data import Data, Reading, data_hash, read_data
+from ..data.splits import recorded_split
 from ..engine.machine import instruction_set, thread_count
 from ..errors import UsageError
 from ..network import Network, load
@@ -20,7 +21,6 @@ from .augment_options import augment_options
 from .choice import (
     choose_network,
     default_network,
-    earlier_split,
     network_options,
     read_as,
 )
@@ -126,7 +126,7 @@ def train(
     threads = thread_count(threads)
     start, before = load(earlier) if earlier else None, None
     if start:
-        before = earlier_split(start)
+        before = recorded_split(start.training)
         reading = read_as(start, reading)
     loaded = read_data(data, reading=reading, quiet=console.quiet)
     say_what_was_read(console, loaded)

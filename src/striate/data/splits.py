@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine.randomness import check_seed
-from ..errors import DataError
+from ..errors import DataError, ModelFileError
 from .dataset import Dataset
 from .listing import PARTS, Listing, counted
 
@@ -227,6 +228,21 @@ class Split:
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError("this is no record of a split") from error
         return cls(rule, group, *(one.astype(np.uint64) for one in hashes))
+
+
+def recorded_split(training: Mapping[str, Any]) -> Split | None:
+    """How a model's images were split, by its training record; None where it has none.
+
+    Raises ModelFileError for a record that is damaged.
+    """
+    if "split" not in training:
+        return None
+    try:
+        return Split.from_config(training["split"])
+    except ValueError as error:
+        raise ModelFileError(
+            f"the model's record of its split is damaged: {error}; train it again"
+        ) from error
 
 
 def split_off(dataset: Dataset, share: float, seed: int = 0) -> tuple[Dataset, Dataset]:

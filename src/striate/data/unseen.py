@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, ModelFileError
+from ..errors import DataError
 from ..images.preprocess import Preprocessing
 from .dataset import Dataset
 from .decode import Fitting, decode
@@ -18,7 +18,7 @@ from .groups import group_keys, match_groups
 from .index import read_index
 from .layouts import list_path
 from .listing import counted
-from .splits import Split
+from .splits import recorded_split
 from .survey import unreadable_note
 
 
@@ -45,12 +45,7 @@ def read_unseen(
     Returns the images, and what was left out and why, a sentence each. Raises DataError
     where nothing is left, ModelFileError where the record is damaged.
     """
-    try:
-        split = Split.from_config(training["split"]) if "split" in training else None
-    except ValueError as error:
-        raise ModelFileError(
-            f"the model's record of its split is damaged: {error}; train it again"
-        ) from error
+    split = recorded_split(training)
     listing = list_path(Path(data))
     if split and split.group is not None and not listing.groups:
         # New photographs may have names of another kind: those are of no known group.
