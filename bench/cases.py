@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+import networks
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,13 +16,6 @@ if TYPE_CHECKING:
 
 Mode = Literal["train", "inference", "latency"]
 Weights = dict[str, NDArray[np.float32]]
-
-
-def lenet5() -> Network:
-    """LeNet-5 with ReLU and max pooling, 32 x 32 x 1."""
-    import striate  # here, so that the other tools' processes never load it
-
-    return striate.lenet5(activation="relu", pooling="max")
 
 
 @dataclass(frozen=True)
@@ -45,7 +40,19 @@ class Case:
     batch: int
 
 
-SUBJECTS = {"lenet5": Subject("LeNet-5", lenet5, (28, 28, 1))}
+SUBJECTS = {
+    "lenet5": Subject("LeNet-5", networks.lenet5, (28, 28, 1)),
+    "vgg": Subject("VGG-like", networks.vgg, (32, 32, 3)),
+    "face": Subject("face network", networks.face, (112, 92, 1)),
+    "separable": Subject("depthwise-separable", networks.separable, (48, 48, 3)),
+    "vgg-bn": Subject("VGG-like, normalised", partial(networks.vgg, True), (32, 32, 3)),
+    "face-bn": Subject(
+        "face network, normalised", partial(networks.face, True), (112, 92, 1)
+    ),
+    "separable-bn": Subject(
+        "depthwise-separable, normalised", partial(networks.separable, True), (48, 48, 3)
+    ),
+}
 
 CASES = (
     Case("lenet5", "train", 32),
