@@ -5,10 +5,15 @@
 // registers of the instruction set; rows are cut into tiles of nearly equal width,
 // so that no column is computed twice or thrown away.
 
-// Widest tile in columns, and how many output channels go with a tile of a width.
-constexpr int kTileColumns = kRegisters == 32 ? 7 : 5;
-constexpr int tile_channels(int columns) {
-    if (kRegisters == 32) return columns == 7 ? 2 : columns == 6 ? 3 : 4;
+// Widest tile in columns, and how many output channels go with a tile of a width. The
+// row that a tile of kernel width KW holds is KW - 1 longer (0: not held).
+constexpr int tile_columns(int KW) { return kRegisters != 32 ? 5 : KW == 1 ? 6 : 7; }
+constexpr int tile_channels(int columns, int KW) {
+    if (kRegisters == 32) {
+        const int held = columns + (KW > 1 ? KW - 1 : 0);
+        return (kRegisters - 1 - held) / columns < 4 ? (kRegisters - 1 - held) / columns
+                                                     : 4;
+    }
     return columns >= 4 ? 2 : columns == 3 ? 3 : 4;
 }
 
@@ -98,7 +103,7 @@ typedef void (*ForwardTile)(const ConvShape&, const float*, const float*, const 
 
 template <int TW, int KW>
 static ForwardTile forward_tile_of(int channels) {
-    constexpr int most = tile_channels(TW);
+    constexpr int most = tile_channels(TW, KW);
     if constexpr (most >= 4) {
         if (channels == 4) return forward_tile<4, TW, KW>;
     }
@@ -110,8 +115,10 @@ static ForwardTile forward_tile_of(int channels) {
 
 template <int KW>
 static ForwardTile forward_tile_for(int channels, int columns) {
-    if constexpr (kTileColumns >= 7) {
+    if constexpr (tile_columns(KW) >= 7) {
         if (columns == 7) return forward_tile_of<7, KW>(channels);
+    }
+    if constexpr (tile_columns(KW) >= 6) {
         if (columns == 6) return forward_tile_of<6, KW>(channels);
     }
     switch (columns) {
@@ -128,37 +135,57 @@ static ForwardTile forward_tile_for(int channels, int columns) {
     }
 }
 
-static ForwardTile forward_tile_for(const ConvShape& s, int channels, int columns) {
-    if (s.KW == 1 && s.stride_w == 1) return forward_tile_for<1>(channels, columns);
+// The kernel widths that have tiles of their own, 0 for all others.
+static int held_width(const ConvShape& s) {
+    if (s.KW == 1 && s.stride_w == 1) return 1;
     // Sixteen registers do not hold a row beside the tile: taps are loaded one by one.
     if (kRegisters == 32 && s.stride_w == 1 && s.dilation_w == 1) {
-        if (s.KW == 3) return forward_tile_for<3>(channels, columns);
-        if (s.KW == 5) return forward_tile_for<5>(channels, columns);
+        if (s.KW == 3 || s.KW == 5) return int(s.KW);
     }
-    return forward_tile_for<0>(channels, columns);
+    return 0;
+}
+static ForwardTile forward_tile_for(int KW, int channels, int columns) {
+    switch (KW) {
+        case 1:
+            return forward_tile_for<1>(channels, columns);
+        case 3:
+            return forward_tile_for<3>(channels, columns);
+        case 5:
+            return forward_tile_for<5>(channels, columns);
+        default:
+            return forward_tile_for<0>(channels, columns);
+    }
 }
 
+// All output channels pass a tile's columns before the next ones, and all of a row
+// before the next row: what they read stays in the caches, the rows of KH in the second
+// level, a tile's columns often in the first. (Plane by plane instead, 1 x 1 kernels
+// lose a third.)
 static void conv_forward(const ConvShape& shape, const float* x, const float* w,
                          const float* bias, float* y) {
     const ConvShape s = without_rows(shape);
     const int64_t group_outputs = s.O / s.groups, group_inputs = s.C / s.groups;
     const int64_t taps = group_inputs * s.KH * s.KW;
-    const Cut columns = cut(s.OW, kTileColumns);
+    const int KW = held_width(s);
+    const Cut columns = cut(s.OW, tile_columns(KW));
     const int wide = int(columns.base + (columns.longer > 0));
-    const Cut channels = cut(group_outputs, tile_channels(wide));
+    const Cut channels = cut(group_outputs, tile_channels(wide, KW));
+    const int tall = int(channels.base);
+    // By whether there is one column more, and one channel more.
+    const ForwardTile tiles[2][2] = {
+        {forward_tile_for(KW, tall, int(columns.base)),
+         forward_tile_for(KW, tall + 1, int(columns.base))},
+        {forward_tile_for(KW, tall, wide), forward_tile_for(KW, tall + 1, wide)}};
     for (int64_t g = 0; g < s.groups; ++g) {
-        for (int64_t co = 0; co < channels.parts; ++co) {
-            const int64_t begin = cut_begin(channels, co);
-            const int tall = int(cut_begin(channels, co + 1) - begin);
-            const int64_t o = g * group_outputs + begin;
-            const ForwardTile longer = forward_tile_for(s, tall, wide);
-            const ForwardTile shorter = forward_tile_for(s, tall, int(columns.base));
-            for (int64_t oh = 0; oh < s.OH; ++oh) {
-                const float* row =
-                    x + (g * group_inputs * s.H + oh * s.stride_h) * s.W * kLanes;
-                for (int64_t t = 0; t < columns.parts; ++t) {
-                    const int64_t ow = cut_begin(columns, t);
-                    const ForwardTile tile = t < columns.longer ? longer : shorter;
+        for (int64_t oh = 0; oh < s.OH; ++oh) {
+            const float* row =
+                x + (g * group_inputs * s.H + oh * s.stride_h) * s.W * kLanes;
+            for (int64_t t = 0; t < columns.parts; ++t) {
+                const int64_t ow = cut_begin(columns, t);
+                for (int64_t co = 0; co < channels.parts; ++co) {
+                    const int64_t o = g * group_outputs + cut_begin(channels, co);
+                    const ForwardTile tile =
+                        tiles[t < columns.longer][co < channels.longer];
                     for (int part = 0; part < kLanes; part += kWidth) {
                         tile(s, row + ow * s.stride_w * kLanes + part, w + o * taps,
                              bias ? bias + o : nullptr,

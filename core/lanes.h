@@ -59,11 +59,64 @@ STRIATE_INLINE Vector broadcast(float value) { return value - Vector{}; }
 STRIATE_INLINE Vector select(IntVector mask, Vector yes, Vector no) {
     return mask ? yes : no;
 }
-STRIATE_INLINE float sum_lanes(Vector v) {
-    float sum = 0.0f;
+
+// Two vectors cut into blocks of S lanes: the even blocks of both, taking turns, and
+// the odd ones.
+template <int S>
+STRIATE_INLINE Vector even_blocks(Vector a, Vector b) {
+#if defined(__clang__)
+    Vector even;
     STRIATE_UNROLL
-    for (int i = 0; i < kWidth; ++i) sum += v[i];
-    return sum;
+    for (int i = 0; i < kWidth; ++i) even[i] = i & S ? b[i - S] : a[i];
+    return even;
+#else
+    IntVector from;
+    STRIATE_UNROLL
+    for (int i = 0; i < kWidth; ++i) from[i] = i & S ? kWidth + i - S : i;
+    return __builtin_shuffle(a, b, from);
+#endif
+}
+template <int S>
+STRIATE_INLINE Vector odd_blocks(Vector a, Vector b) {
+#if defined(__clang__)
+    Vector odd;
+    STRIATE_UNROLL
+    for (int i = 0; i < kWidth; ++i) odd[i] = i & S ? b[i] : a[i + S];
+    return odd;
+#else
+    IntVector from;
+    STRIATE_UNROLL
+    for (int i = 0; i < kWidth; ++i) from[i] = i & S ? kWidth + i : i + S;
+    return __builtin_shuffle(a, b, from);
+#endif
+}
+
+// Lane i is the sum over the lanes of v[i], for N <= kWidth vectors: a transposition
+// that adds on its way. Three instructions a sum, where adding up each vector by itself
+// takes thirty (a tenth of the time of weight gradients on 10 x 10 maps).
+template <int N, int S = 1>
+STRIATE_INLINE Vector sums_over_lanes(const Vector* v) {
+    if constexpr (S == kWidth) {
+        return v[0];
+    } else {
+        constexpr int kPairs = (N + 1) / 2;
+        Vector sum[kPairs];
+        STRIATE_UNROLL
+        for (int i = 0; i < kPairs; ++i) {
+            const Vector a = v[2 * i], b = v[2 * i + 1 < N ? 2 * i + 1 : 2 * i];
+            sum[i] = even_blocks<S>(a, b) + odd_blocks<S>(a, b);
+        }
+        return sums_over_lanes<kPairs, 2 * S>(sum);
+    }
+}
+// The same for any number of vectors.
+template <int N>
+STRIATE_INLINE void sum_lanes(const Vector* v, float* sums) {
+    constexpr int kNow = N < kWidth ? N : kWidth;
+    const Vector sum = sums_over_lanes<kNow>(v);
+    STRIATE_UNROLL
+    for (int i = 0; i < kNow; ++i) sums[i] = sum[i];
+    if constexpr (N > kWidth) sum_lanes<N - kWidth>(v + kWidth, sums + kWidth);
 }
 
 // All 16 lanes at once, for operations that are bound by memory and need no tiles.
