@@ -133,6 +133,9 @@ STRIATE_INLINE void store_lanes(float* p, const Lanes& lanes) {
     STRIATE_UNROLL
     for (int i = 0; i < kParts; ++i) store(p + i * kWidth, lanes.part[i]);
 }
+STRIATE_INLINE void clear(float* lanes, int64_t count) {
+    memset(lanes, 0, sizeof(float) * size_t(count * kLanes));
+}
 STRIATE_INLINE Lanes operator+(Lanes a, const Lanes& b) {
     STRIATE_UNROLL
     for (int i = 0; i < kParts; ++i) a.part[i] += b.part[i];
