@@ -25,11 +25,21 @@ static void gather_pixels(const PixelShape& s, const uint8_t* const* images,
 }
 
 static void lanes_to_rows(int64_t count, const float* x, float* rows, int64_t stride) {
-    for (int64_t begin = 0; begin < count; begin += kLanes) {
-        const int64_t end = begin + kLanes < count ? begin + kLanes : count;
-        for (int lane = 0; lane < kLanes; ++lane) {
-            for (int64_t i = begin; i < end; ++i)
-                rows[lane * stride + i] = x[i * kLanes + lane];
+    int64_t i = 0;
+    for (; i + kWidth <= count; i += kWidth) {
+        for (int part = 0; part < kLanes; part += kWidth) {
+            Vector square[kWidth];
+            STRIATE_UNROLL
+            for (int k = 0; k < kWidth; ++k)
+                square[k] = load(x + (i + k) * kLanes + part);
+            transpose(square);
+            STRIATE_UNROLL
+            for (int k = 0; k < kWidth; ++k)
+                store_loose(rows + (part + k) * stride + i, square[k]);
         }
+    }
+    for (; i < count; ++i) {
+        for (int lane = 0; lane < kLanes; ++lane)
+            rows[lane * stride + i] = x[i * kLanes + lane];
     }
 }

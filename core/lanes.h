@@ -91,6 +91,21 @@ STRIATE_INLINE Vector odd_blocks(Vector a, Vector b) {
 #endif
 }
 
+// Lane i of vector k becomes lane k of vector i.
+template <int S = 1>
+STRIATE_INLINE void transpose(Vector* v) {
+    if constexpr (S < kWidth) {
+        STRIATE_UNROLL
+        for (int i = 0; i < kWidth; ++i) {
+            if (i & S) continue;
+            const Vector a = v[i], b = v[i + S];
+            v[i] = even_blocks<S>(a, b);
+            v[i + S] = odd_blocks<S>(a, b);
+        }
+        transpose<2 * S>(v);
+    }
+}
+
 // Lane i is the sum over the lanes of v[i], for N <= kWidth vectors: a transposition
 // that adds on its way. Three instructions a sum, where adding up each vector by itself
 // takes thirty (a tenth of the time of weight gradients on 10 x 10 maps).
