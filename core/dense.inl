@@ -129,9 +129,11 @@ static void dense_weight_gradient(int64_t N, int64_t D, int64_t first, int64_t l
     outer_rows<kOuterRows>(N, D, last - first, x, x_stride, dy + first, dy_stride,
                            dw + first * D);
     if (!db) return;
-    for (int64_t o = first; o < last; ++o) {
-        float sum = 0.0f;
-        for (int64_t n = 0; n < N; ++n) sum += dy[n * dy_stride + o];
-        db[o] = sum;
+    for (int64_t o = first; o < last; o += kWidth) {
+        const int64_t begin = o + kWidth <= dy_stride ? o : dy_stride - kWidth;
+        const int64_t end = o + kWidth < last ? o + kWidth : last;
+        Vector sum = {};
+        for (int64_t n = 0; n < N; ++n) sum += load_loose(dy + n * dy_stride + begin);
+        for (int64_t i = o; i < end; ++i) db[i] = sum[i - begin];
     }
 }
