@@ -3,9 +3,9 @@
 // kernel_times ISA ROUNDS SECONDS reads a line for each job, a kernel's name and the
 // numbers of its shape in the order of kernels.h, and answers with a line: seconds a
 // call, the multiply-add peak in operations a second, and the speed of streaming
-// within the second-level cache in bytes a second, read and written. The three take turns; each
-// is the median of ROUNDS turns of about SECONDS of the thread's own processor time, so
-// that other processes on the machine hardly matter.
+// within the second-level cache in bytes a second, read and written. The three take
+// turns; each is the median of ROUNDS turns of about SECONDS of the thread's own
+// processor time, so that other processes on the machine hardly matter.
 #include <time.h>
 
 #include <algorithm>
@@ -99,12 +99,10 @@ Call pooling(const Kernels<float>& k, const std::string& name, const Numbers& n,
     int32_t* winner = m.winners.data();
     while (reinterpret_cast<uintptr_t>(winner) % 64) ++winner;
     k.max_pool_forward(s, x, y, winner);
-    if (name == "max_pool_forward")
-        return [=] { k.max_pool_forward(s, x, y, winner); };
+    if (name == "max_pool_forward") return [=] { k.max_pool_forward(s, x, y, winner); };
     if (name == "max_pool_backward")
         return [=] { k.max_pool_backward(s, winner, y, x); };
-    if (name == "average_pool_forward")
-        return [=] { k.average_pool_forward(s, x, y); };
+    if (name == "average_pool_forward") return [=] { k.average_pool_forward(s, x, y); };
     return [=] { k.average_pool_backward(s, y, x); };
 }
 
@@ -269,8 +267,7 @@ int main(int count, char** words) {
             streams.push_back(bytes / stream_time);
             times.push_back(time);
         }
-        std::printf("%.9g %.6g %.6g\n", median(times), median(peaks),
-                    median(streams));
+        std::printf("%.9g %.6g %.6g\n", median(times), median(peaks), median(streams));
         std::fflush(stdout);
     }
 }

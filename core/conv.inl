@@ -7,14 +7,14 @@
 
 // Widest tile in columns, and how many output channels go with a tile of a width. The
 // row that a tile of kernel width KW holds is KW - 1 longer (0: not held).
-constexpr int tile_columns(int KW) { return kRegisters != 32 ? 5 : KW == 1 ? 6 : 7; }
+constexpr int tile_columns(int KW) { return kRegisters != 32 || KW == 1 ? 6 : 7; }
 constexpr int tile_channels(int columns, int KW) {
     if (kRegisters == 32) {
         const int held = columns + (KW > 1 ? KW - 1 : 0);
         return (kRegisters - 1 - held) / columns < 4 ? (kRegisters - 1 - held) / columns
                                                      : 4;
     }
-    return columns >= 4 ? 2 : columns == 3 ? 3 : 4;
+    return columns >= 5 ? 2 : columns >= 3 ? 3 : 4;
 }
 
 // The i-th of the parts that `total` is cut into, each at most `most` long.
@@ -77,15 +77,30 @@ static void forward_tile(const ConvShape& s, const float* x, const float* w,
             } else {
                 for (int64_t kw = 0; kw < s.KW; ++kw) {
                     const float* first = row + kw * s.dilation_w * kLanes;
-                    Vector value[TW];
-                    STRIATE_UNROLL
-                    for (int j = 0; j < TW; ++j)
-                        value[j] = load_held(first + j * s.stride_w * kLanes);
-                    STRIATE_UNROLL
-                    for (int i = 0; i < TO; ++i) {
-                        const Vector weight = broadcast(tap[i * taps + kw]);
+                    // The shorter side of the tile is held, the other passes by.
+                    if constexpr (TO < TW) {
+                        Vector weight[TO];
                         STRIATE_UNROLL
-                        for (int j = 0; j < TW; ++j) sum[i][j] += weight * value[j];
+                        for (int i = 0; i < TO; ++i)
+                            weight[i] = broadcast(tap[i * taps + kw]);
+                        STRIATE_UNROLL
+                        for (int j = 0; j < TW; ++j) {
+                            const Vector value =
+                                load_held(first + j * s.stride_w * kLanes);
+                            STRIATE_UNROLL
+                            for (int i = 0; i < TO; ++i) sum[i][j] += weight[i] * value;
+                        }
+                    } else {
+                        Vector value[TW];
+                        STRIATE_UNROLL
+                        for (int j = 0; j < TW; ++j)
+                            value[j] = load_held(first + j * s.stride_w * kLanes);
+                        STRIATE_UNROLL
+                        for (int i = 0; i < TO; ++i) {
+                            const Vector weight = broadcast(tap[i * taps + kw]);
+                            STRIATE_UNROLL
+                            for (int j = 0; j < TW; ++j) sum[i][j] += weight * value[j];
+                        }
                     }
                 }
             }

@@ -18,6 +18,18 @@ STRIATE_INLINE Reach reach_of(const ConvShape& s, int64_t ih) {
     return r;
 }
 
+// Channels times columns of accumulators beside KW weights and one gradient.
+template <int KW, int SW>
+constexpr int kScatterChannels = kRegisters == 32 ? (SW > 1    ? 2
+                                                     : KW == 1 ? 4
+                                                     : KW == 3 ? 3
+                                                               : 2)
+                                                  : (SW > 1 || KW == 5 ? 1 : 2);
+template <int KW, int SW>
+constexpr int kScatterColumns = KW == 5 && (kRegisters != 32 || SW > 1)  ? 3
+                                : KW == 3 && kRegisters != 32 && SW == 1 ? 4
+                                                                         : 5;
+
 // Where a tile finds the gradients it scatters: its first output channel's, for the
 // first of `rows` kernel rows; the kernel rows lie `tap` weights apart.
 struct Scattered {
@@ -28,8 +40,8 @@ struct Scattered {
 // Dilation 1 in a row: each gradient value adds kernel times value into a row of
 // accumulators, stride SW apart, so that no multiplication meets a padded zero (as a
 // full convolution over a padded gradient does: twice the work on a 10 x 10 map).
-// Writes TC channels of one input row to `dx`, adding to the first `kept` columns, which
-// are those of the tile before, or all that there are.
+// Writes TC channels of one input row to `dx`, adding to the first `kept` columns,
+// which are those of the tile before, or all that there are.
 template <int TC, int TW, int KW, int SW>
 static void scatter_tile(const ConvShape& s, const float* w, const Scattered& from,
                          float* dx, int kept) {
@@ -49,9 +61,6 @@ static void scatter_tile(const ConvShape& s, const float* w, const Scattered& fr
         const float* value = from.value + o * from.next_channel;
         const float* tap = w + o * group_inputs * s.KH * KW;
         for (int64_t row = 0; row < from.rows; ++row) {
-            Vector gradient[TW];
-            STRIATE_UNROLL
-            for (int j = 0; j < TW; ++j) gradient[j] = load_held(value + j * kLanes);
             STRIATE_UNROLL
             for (int c = 0; c < TC; ++c) {
                 Vector weight[KW];
@@ -60,9 +69,10 @@ static void scatter_tile(const ConvShape& s, const float* w, const Scattered& fr
                     weight[kw] = broadcast(tap[c * s.KH * KW + kw]);
                 STRIATE_UNROLL
                 for (int j = 0; j < TW; ++j) {
+                    const Vector gradient = load_held(value + j * kLanes);
                     STRIATE_UNROLL
                     for (int kw = 0; kw < KW; ++kw)
-                        sum[c][j * SW + kw] += weight[kw] * gradient[j];
+                        sum[c][j * SW + kw] += weight[kw] * gradient;
                 }
             }
             value += from.next_row;
@@ -80,21 +90,12 @@ static void scatter_tile(const ConvShape& s, const float* w, const Scattered& fr
 typedef void (*ScatterTile)(const ConvShape&, const float*, const Scattered&, float*,
                             int);
 
-// Channels times columns of accumulators beside KW weights and the gradients.
-template <int KW, int SW>
-constexpr int kScatterChannels = kRegisters != 32     ? (KW* SW == 1 ? 2 : 1)
-                                 : KW == 1 && SW == 1 ? 4
-                                 : KW == 3 && SW == 1 ? 3
-                                                      : 2;
-template <int KW, int SW>
-constexpr int kScatterColumns = KW < 5                        ? 5
-                                : kRegisters == 32 && SW == 1 ? 5
-                                                              : 3;
-
 template <int TC, int KW, int SW>
 static ScatterTile scatter_tile_of(int columns) {
     if constexpr (kScatterColumns<KW, SW> >= 5) {
         if (columns == 5) return scatter_tile<TC, 5, KW, SW>;
+    }
+    if constexpr (kScatterColumns<KW, SW> >= 4) {
         if (columns == 4) return scatter_tile<TC, 4, KW, SW>;
     }
     return columns == 3   ? scatter_tile<TC, 3, KW, SW>
@@ -131,7 +132,8 @@ static Scattered copy_columns(const Scattered& from, int64_t width, float* copy)
     to.next_channel = from.rows * to.next_row;
     for (int64_t o = 0; o < from.channels; ++o) {
         for (int64_t row = 0; row < from.rows; ++row) {
-            const float* value = from.value + o * from.next_channel + row * from.next_row;
+            const float* value =
+                from.value + o * from.next_channel + row * from.next_row;
             for (int64_t j = 0; j < width; ++j, copy += kLanes) {
                 __builtin_prefetch(value + (j + width) * kLanes);
                 store_lanes(copy, load_lanes(value + j * kLanes));
@@ -151,12 +153,14 @@ static void scatter(const ConvShape& s, const float* w, const float* dy, float* 
     const int64_t plane = s.OH * s.OW * kLanes;
     const Cut columns = cut(s.OW, kScatterColumns<KW, SW>);
     const Cut channels = cut(group_inputs, kScatterChannels<KW, SW>);
-    const int wide = int(columns.base + (columns.longer > 0)), tall = int(channels.base);
+    const int wide = int(columns.base + (columns.longer > 0)),
+              tall = int(channels.base);
     // By whether there is one column more, and one channel more.
     const ScatterTile tiles[2][2] = {
         {scatter_tile_for<KW, SW>(tall, int(columns.base)),
          scatter_tile_for<KW, SW>(tall + 1, int(columns.base))},
-        {scatter_tile_for<KW, SW>(tall, wide), scatter_tile_for<KW, SW>(tall + 1, wide)}};
+        {scatter_tile_for<KW, SW>(tall, wide),
+         scatter_tile_for<KW, SW>(tall + 1, wide)}};
     // Columns from here on are written by no tile, or not all of them are.
     const int64_t written = KW < SW ? 0 : (s.OW - 1) * SW + KW;
     const bool copies = group_inputs >= 8 && s.KH * wide <= kScattered;
@@ -178,10 +182,10 @@ static void scatter(const ConvShape& s, const float* w, const float* dy, float* 
                 const int64_t ow = cut_begin(columns, t);
                 const int64_t width = cut_begin(columns, t + 1) - ow;
                 for (int64_t o = 0; o < group_outputs; o += most) {
-                    source.channels = o + most < group_outputs ? most : group_outputs - o;
-                    source.value =
-                        dy + (g * group_outputs + o) * plane +
-                        (reach.oh * s.OW + ow) * kLanes;
+                    source.channels =
+                        o + most < group_outputs ? most : group_outputs - o;
+                    source.value = dy + (g * group_outputs + o) * plane +
+                                   (reach.oh * s.OW + ow) * kLanes;
                     source.next_channel = plane;
                     source.next_row = -reach.oh_step * s.OW * kLanes;
                     if (copies) source = copy_columns(source, width, copy);
@@ -267,25 +271,23 @@ static void weight_tile(const ConvShape& s, int64_t rows, const float* x,
                         int64_t taps) {
     const int64_t plane = s.OH * s.OW * kLanes;
     Vector sum[TO * TT] = {};
-    for (int64_t oh = 0; oh < rows; ++oh) {
-        const float* gradient = dy + oh * s.OW * kLanes;
-        const float* corner = x + oh * s.stride_h * s.W * kLanes;
-        for (int64_t ow = 0; ow < s.OW; ++ow) {
-            STRIATE_UNROLL
-            for (int part = 0; part < kLanes; part += kWidth) {
+    for (int part = 0; part < kLanes; part += kWidth) {
+        for (int64_t oh = 0; oh < rows; ++oh) {
+            const float* gradient = dy + oh * s.OW * kLanes + part;
+            const float* corner = x + oh * s.stride_h * s.W * kLanes + part;
+            for (int64_t ow = 0; ow < s.OW; ++ow) {
                 Vector value[TT];
                 STRIATE_UNROLL
-                for (int t = 0; t < TT; ++t)
-                    value[t] = load_held(corner + offset[t] + part);
+                for (int t = 0; t < TT; ++t) value[t] = load_held(corner + offset[t]);
                 STRIATE_UNROLL
                 for (int i = 0; i < TO; ++i) {
-                    const Vector g = load_held(gradient + i * plane + part);
+                    const Vector g = load_held(gradient + i * plane);
                     STRIATE_UNROLL
                     for (int t = 0; t < TT; ++t) sum[i * TT + t] += g * value[t];
                 }
+                gradient += kLanes;
+                corner += s.stride_w * kLanes;
             }
-            gradient += kLanes;
-            corner += s.stride_w * kLanes;
         }
     }
     float total[TO * TT];
@@ -303,8 +305,8 @@ typedef void (*WeightTile)(const ConvShape&, int64_t, const float*, const int64_
 constexpr int kWeightTaps = 5;
 constexpr int kWeightChannels = kRegisters == 32 ? 4 : 2;
 // What all tiles pass before the rows after it, in bytes, so that it stays in the
-// second-level cache; but at least so many positions, since every tile ends in sums over
-// lanes. (Without these cuts 1 x 1 kernels lose a third, 3 x 3 ones a tenth.)
+// second-level cache; but at least so many positions, since every tile ends in sums
+// over lanes. (Without these cuts 1 x 1 kernels lose a third, 3 x 3 ones a tenth.)
 constexpr int64_t kWeightBytes = 512 << 10;
 constexpr int64_t kWeightPositions = 64;
 
@@ -370,7 +372,8 @@ static void add_weight_gradient(const ConvShape& s, int64_t g, int64_t first,
 static void conv_weight_gradient(const ConvShape& s, const float* x, const float* dy,
                                  float* dw, float* db) {
     const int64_t inputs = s.C / s.groups * s.stride_h * s.W;
-    const int64_t row = (inputs + kWeightChannels * s.OW) * kLanes * int64_t(sizeof(float));
+    const int64_t row =
+        (inputs + kWeightChannels * s.OW) * kLanes * int64_t(sizeof(float));
     const int64_t most = kWeightBytes / row, least = (kWeightPositions - 1) / s.OW + 1;
     const Cut rows = cut(s.OH, most > least ? most : least);
     for (int64_t r = 0; r < rows.parts; ++r) {

@@ -34,8 +34,8 @@ static void product_tile(int64_t depth, const float* w, int64_t row_stride,
 
 // Rows of a tile, beside the lanes of x and one weight. Forward they are weights of as
 // many rows, which may lie whole pages apart: more than 8 lines of one set push each
-// other out of the cache (a quarter of the time for 2048 inputs). Backward they lie side
-// by side.
+// other out of the cache (a quarter of the time for 2048 inputs). Backward they lie
+// side by side.
 constexpr int kProductRows = kParts == 1        ? 8
                              : kParts == 2      ? 6
                              : kRegisters == 32 ? 6

@@ -15,9 +15,7 @@ static void max_pool(const PoolShape& s, const float* x, float* y, int32_t* winn
                 for (int part = 0; part < kLanes; part += kWidth) {
                     Vector best = load(corner + part);
                     IntVector where = {};
-                    STRIATE_UNROLL
                     for (int64_t kh = 0; kh < rows; ++kh) {
-                        STRIATE_UNROLL
                         for (int64_t kw = 0; kw < columns; ++kw) {
                             if (kh + kw == 0) continue;
                             const Vector v =
@@ -26,8 +24,8 @@ static void max_pool(const PoolShape& s, const float* x, float* y, int32_t* winn
                             // unlike itself is NaN and passes on.
                             const IntVector better = (v > best) | (v != v);
                             best = select(better, v, best);
-                            where =
-                                better ? IntVector{} + int32_t(kh * columns + kw) : where;
+                            where = better ? IntVector{} + int32_t(kh * columns + kw)
+                                           : where;
                         }
                     }
                     const int64_t to = out + ow * kLanes + part;
