@@ -7,14 +7,14 @@
 
 // Widest tile in columns, and how many output channels go with a tile of a width. The
 // row that a tile of kernel width KW holds is KW - 1 longer (0: not held).
-constexpr int tile_columns(int KW) { return kRegisters != 32 || KW == 1 ? 6 : 7; }
+constexpr int tile_columns(int KW) { return kRegisters != 32 ? 5 : KW == 1 ? 6 : 7; }
 constexpr int tile_channels(int columns, int KW) {
     if (kRegisters == 32) {
         const int held = columns + (KW > 1 ? KW - 1 : 0);
         return (kRegisters - 1 - held) / columns < 4 ? (kRegisters - 1 - held) / columns
                                                      : 4;
     }
-    return columns >= 5 ? 2 : columns >= 3 ? 3 : 4;
+    return columns >= 4 ? 2 : columns == 3 ? 3 : 4;
 }
 
 // The i-th of the parts that `total` is cut into, each at most `most` long.
@@ -43,8 +43,8 @@ STRIATE_INLINE ConvShape without_rows(ConvShape s) {
 
 // One tile: TO output channels by TW columns of one row, one native vector of lanes.
 // `w` points at the first channel's kernel, `x` at the tile's first input value.
-// With KW > 0 (stride and dilation 1) the row stays in registers across the taps: one
-// load an input value instead of KW.
+// With KW > 0 (stride and dilation 1), where there are registers enough, the row stays in
+// them across the taps: one load an input value instead of KW.
 template <int TO, int TW, int KW>
 static void forward_tile(const ConvShape& s, const float* x, const float* w,
                          const float* bias, float* y) {
@@ -59,7 +59,7 @@ static void forward_tile(const ConvShape& s, const float* x, const float* w,
         for (int64_t kh = 0; kh < s.KH; ++kh) {
             const float* row = x + (c * s.H + kh * s.dilation_h) * s.W * kLanes;
             const float* tap = w + (c * s.KH + kh) * s.KW;
-            if constexpr (KW > 0) {
+            if constexpr (KW > 0 && kRegisters == 32) {
                 Vector value[TW + KW - 1];
                 STRIATE_UNROLL
                 for (int j = 0; j < TW + KW - 1; ++j)
@@ -75,8 +75,11 @@ static void forward_tile(const ConvShape& s, const float* x, const float* w,
                     }
                 }
             } else {
-                for (int64_t kw = 0; kw < s.KW; ++kw) {
-                    const float* first = row + kw * s.dilation_w * kLanes;
+                const int64_t columns = KW > 0 ? KW : s.KW;
+                const int64_t dilation = KW > 0 ? 1 : s.dilation_w;
+                const int64_t stride = KW > 0 ? 1 : s.stride_w;
+                for (int64_t kw = 0; kw < columns; ++kw) {
+                    const float* first = load_anew(row + kw * dilation * kLanes);
                     // The shorter side of the tile is held, the other passes by.
                     if constexpr (TO < TW) {
                         Vector weight[TO];
@@ -86,7 +89,7 @@ static void forward_tile(const ConvShape& s, const float* x, const float* w,
                         STRIATE_UNROLL
                         for (int j = 0; j < TW; ++j) {
                             const Vector value =
-                                load_held(first + j * s.stride_w * kLanes);
+                                load_held(first + j * stride * kLanes);
                             STRIATE_UNROLL
                             for (int i = 0; i < TO; ++i) sum[i][j] += weight[i] * value;
                         }
@@ -94,7 +97,7 @@ static void forward_tile(const ConvShape& s, const float* x, const float* w,
                         Vector value[TW];
                         STRIATE_UNROLL
                         for (int j = 0; j < TW; ++j)
-                            value[j] = load_held(first + j * s.stride_w * kLanes);
+                            value[j] = load_held(first + j * stride * kLanes);
                         STRIATE_UNROLL
                         for (int i = 0; i < TO; ++i) {
                             const Vector weight = broadcast(tap[i * taps + kw]);
@@ -151,13 +154,10 @@ static ForwardTile forward_tile_for(int channels, int columns) {
 }
 
 // The kernel widths that have tiles of their own, 0 for all others.
-static int held_width(const ConvShape& s) {
+static int known_width(const ConvShape& s) {
     if (s.KW == 1 && s.stride_w == 1) return 1;
-    // Sixteen registers do not hold a row beside the tile: taps are loaded one by one.
-    if (kRegisters == 32 && s.stride_w == 1 && s.dilation_w == 1) {
-        if (s.KW == 3 || s.KW == 5) return int(s.KW);
-    }
-    return 0;
+    const bool dense = s.stride_w == 1 && s.dilation_w == 1;
+    return dense && (s.KW == 3 || s.KW == 5) ? int(s.KW) : 0;
 }
 static ForwardTile forward_tile_for(int KW, int channels, int columns) {
     switch (KW) {
@@ -181,7 +181,7 @@ static void conv_forward(const ConvShape& shape, const float* x, const float* w,
     const ConvShape s = without_rows(shape);
     const int64_t group_outputs = s.O / s.groups, group_inputs = s.C / s.groups;
     const int64_t taps = group_inputs * s.KH * s.KW;
-    const int KW = held_width(s);
+    const int KW = known_width(s);
     const Cut columns = cut(s.OW, tile_columns(KW));
     const int wide = int(columns.base + (columns.longer > 0));
     const Cut channels = cut(group_outputs, tile_channels(wide, KW));

@@ -46,6 +46,12 @@ STRIATE_INLINE Vector load_held(const float* p) {
 #endif
     return v;
 }
+// The opposite, where registers are short: of what lies at this address the compiler
+// knows nothing yet, so that it does not keep, and spill, what it has loaded before.
+STRIATE_INLINE const float* load_anew(const float* p) {
+    asm("" : "+r"(p));
+    return p;
+}
 STRIATE_INLINE void store(float* p, Vector v) { *reinterpret_cast<Vector*>(p) = v; }
 STRIATE_INLINE Vector load_loose(const float* p) {
     return *reinterpret_cast<const LooseVector*>(p);
