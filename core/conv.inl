@@ -43,8 +43,8 @@ STRIATE_INLINE ConvShape without_rows(ConvShape s) {
 
 // One tile: TO output channels by TW columns of one row, one native vector of lanes.
 // `w` points at the first channel's kernel, `x` at the tile's first input value.
-// With KW > 0 (stride and dilation 1), where there are registers enough, the row stays in
-// them across the taps: one load an input value instead of KW.
+// With KW > 0 (stride and dilation 1), where there are registers enough, the row stays
+// in them across the taps: one load an input value instead of KW.
 template <int TO, int TW, int KW>
 static void forward_tile(const ConvShape& s, const float* x, const float* w,
                          const float* bias, float* y) {
@@ -88,8 +88,7 @@ static void forward_tile(const ConvShape& s, const float* x, const float* w,
                             weight[i] = broadcast(tap[i * taps + kw]);
                         STRIATE_UNROLL
                         for (int j = 0; j < TW; ++j) {
-                            const Vector value =
-                                load_held(first + j * stride * kLanes);
+                            const Vector value = load_held(first + j * stride * kLanes);
                             STRIATE_UNROLL
                             for (int i = 0; i < TO; ++i) sum[i][j] += weight[i] * value;
                         }

@@ -302,36 +302,36 @@ static void weight_tile(const ConvShape& s, int64_t rows, const float* x,
 typedef void (*WeightTile)(const ConvShape&, int64_t, const float*, const int64_t*,
                            const float*, float*, int64_t);
 
-constexpr int kWeightTaps = 5;
+// Taps that go with so many channels: accumulators, an input a tap and one gradient
+// fill the registers. The more taps, the less often gradients come from the
+// second-level cache; 9 of one channel are a depthwise kernel of 3 x 3.
 constexpr int kWeightChannels = kRegisters == 32 ? 4 : 2;
+constexpr int weight_taps(int channels) {
+    if (kRegisters != 32) return channels == 2 ? 5 : 7;
+    return channels == 4 ? 6 : channels == 3 ? 7 : 9;
+}
+constexpr int kWeightTaps = weight_taps(1);  // the most
 // What all tiles pass before the rows after it, in bytes, so that it stays in the
 // second-level cache; but at least so many positions, since every tile ends in sums
 // over lanes. (Without these cuts 1 x 1 kernels lose a third, 3 x 3 ones a tenth.)
 constexpr int64_t kWeightBytes = 512 << 10;
 constexpr int64_t kWeightPositions = 64;
 
-template <int TO>
+template <int TO, int TT>
 static WeightTile weight_tile_of(int taps) {
-    switch (taps) {
-        case 5:
-            return weight_tile<TO, 5>;
-        case 4:
-            return weight_tile<TO, 4>;
-        case 3:
-            return weight_tile<TO, 3>;
-        case 2:
-            return weight_tile<TO, 2>;
-        default:
-            return weight_tile<TO, 1>;
+    if constexpr (TT > 1) {
+        if (taps < TT) return weight_tile_of<TO, TT - 1>(taps);
     }
+    return weight_tile<TO, TT>;
 }
 
 static WeightTile weight_tile_for(int channels, int taps) {
     if constexpr (kWeightChannels >= 4) {
-        if (channels == 4) return weight_tile_of<4>(taps);
-        if (channels == 3) return weight_tile_of<3>(taps);
+        if (channels == 4) return weight_tile_of<4, weight_taps(4)>(taps);
+        if (channels == 3) return weight_tile_of<3, weight_taps(3)>(taps);
     }
-    return channels == 2 ? weight_tile_of<2>(taps) : weight_tile_of<1>(taps);
+    return channels == 2 ? weight_tile_of<2, weight_taps(2)>(taps)
+                         : weight_tile_of<1, weight_taps(1)>(taps);
 }
 
 // Rows [first, first + rows) of one group's part.
@@ -340,7 +340,6 @@ static void add_weight_gradient(const ConvShape& s, int64_t g, int64_t first,
                                 float* dw) {
     const int64_t group_outputs = s.O / s.groups, group_inputs = s.C / s.groups;
     const int64_t taps = group_inputs * s.KH * s.KW, plane = s.OH * s.OW * kLanes;
-    const Cut tap_cut = cut(taps, kWeightTaps);
     const Cut channels = cut(group_outputs, kWeightChannels);
     const float* input =
         x + (g * group_inputs * s.H + first * s.stride_h) * s.W * kLanes;
@@ -349,6 +348,7 @@ static void add_weight_gradient(const ConvShape& s, int64_t g, int64_t first,
         const int tall = int(cut_begin(channels, co + 1) - begin);
         const int64_t o = g * group_outputs + begin;
         const float* gradient = dy + o * plane + first * s.OW * kLanes;
+        const Cut tap_cut = cut(taps, weight_taps(tall));
         int64_t c = 0, kh = 0, kw = 0;
         for (int64_t t = 0; t < tap_cut.parts; ++t) {
             const int64_t tap = cut_begin(tap_cut, t);
@@ -382,13 +382,6 @@ static void conv_weight_gradient(const ConvShape& s, const float* x, const float
             add_weight_gradient(s, g, first, cut_begin(rows, r + 1) - first, x, dy, dw);
     }
     if (!db) return;
-    const int64_t plane = s.OH * s.OW * kLanes;
-    for (int64_t o = 0; o < s.O; ++o) {
-        Lanes sum = {};
-        for (int64_t i = 0; i < s.OH * s.OW; ++i)
-            sum = sum + load_lanes(dy + o * plane + i * kLanes);
-        float total[kParts];
-        sum_lanes<kParts>(sum.part, total);
-        for (int part = 0; part < kParts; ++part) db[o] += total[part];
-    }
+    for (int64_t o = 0; o < s.O; ++o)
+        db[o] += sum_all(dy + o * s.OH * s.OW * kLanes, s.OH * s.OW);
 }

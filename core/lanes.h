@@ -168,6 +168,21 @@ STRIATE_INLINE Lanes operator*(Lanes a, float factor) {
     return a;
 }
 
+// The sum of count lanes-wide values, in several sums to hide the latency of additions.
+STRIATE_INLINE float sum_all(const float* values, int64_t count) {
+    constexpr int kSums = 4;
+    Vector sum[kSums] = {};
+    const int64_t end = count * kLanes;
+    int64_t i = 0;
+    for (; i + kSums * kWidth <= end; i += kSums * kWidth) {
+        STRIATE_UNROLL
+        for (int k = 0; k < kSums; ++k) sum[k] += load(values + i + k * kWidth);
+    }
+    for (; i < end; i += kWidth) sum[0] += load(values + i);
+    const Vector all = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    return sums_over_lanes<1>(&all)[0];
+}
+
 // exp(x) to about one unit in the last place, Cody and Waite's reduction and the
 // minimax polynomial of Cephes' expf; overflow saturates near the largest float.
 STRIATE_INLINE Vector exponential(Vector x) {
