@@ -142,6 +142,7 @@ def _values(loaded: Data) -> dict[str, Any]:
         "notes": list(survey.notes),
         "unreadable": list(survey.unreadable),
         "duplicates": asdict(survey.duplicates),
+        "series": survey.series and asdict(survey.series),
     }
 
 

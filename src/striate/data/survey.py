@@ -15,6 +15,7 @@ from .duplicates import Duplicates, Pair
 from .index import flat_share
 from .listing import PARTS, Listing, counted, few
 from .reading import Reading
+from .series import Series
 from .sizes import Sizes, spell
 from .splits import SplitRule
 
@@ -42,6 +43,7 @@ class Survey:
         notes: what the user should know, a sentence each.
         unreadable: every image that cannot be read, with the reason.
         duplicates: what occurs more than once.
+        series: what names suggest to keep together, where the split tears it apart.
     """
 
     sizes: Sizes
@@ -51,6 +53,7 @@ class Survey:
     notes: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
     duplicates: Duplicates = Duplicates()  # noqa: RUF009 - it is frozen
+    series: Series | None = None
 
 
 def kind_of(flat: float) -> Kind:
@@ -106,6 +109,21 @@ def duplicate_notes(found: Duplicates) -> list[str]:
         for pairs, what, where, remedy in cases
         if pairs
     ]
+
+
+def series_notes(series: Series | None, rule: SplitRule) -> list[str]:
+    """That the split tears apart what names suggest to keep together, and the remedy."""
+    if series is None:
+        return []
+    first, second = (name.rsplit("/", 1)[-1] for name in series.example)
+    drawn = "" if rule.train_per_class is None else ", without --train-per-class"
+    note = (
+        f"names such as {first} and {second} look like frames of one film or track, and "
+        f"{series.torn:,} of {series.groups:,} such series have images in more than one "
+        "part, which makes the accuracy look better than it is; keep each together with "
+        f"--group '{series.pattern}' ({counted(series.groups, 'group')}){drawn}"
+    )
+    return [note]
 
 
 def _pairs(pairs: Sequence[Pair]) -> str:
