@@ -183,6 +183,29 @@ def test_options_that_do_not_go(
     assert list(Path().iterdir()) == []
 
 
+def test_classes_without_a_test_image_stand_beside_the_accuracy(
+    tmp_path: Path,
+) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(30):  # twenty of one class, two of each of five others
+        folder = tmp_path / "few" / f"class{max(0, (number - 18) // 2)}"
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 256, (8, 8), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    result = run("train", tmp_path / "few", "--epochs", 1, "--run", "r", "--json")
+    values = last_json(result)
+    untested = values["test_untested_classes"]
+    assert untested
+    share = f"{len(untested)} of 6 classes untested"
+    page = Path("r/report.md").read_text()
+    assert f"{share}: '{untested[0]}'" in page
+    model = values["model"]
+    first = run("test", model, tmp_path / "few").stdout.splitlines()[0]
+    assert first.endswith(f"%); {share}")
+    told = last_json(run("test", model, tmp_path / "few", "--json"))
+    assert told["untested_classes"] == untested
+
+
 def test_strict(bars: Path) -> None:
     (bars / "lying" / "bad.png").write_bytes(b"broken")
     result = run("data", bars, "--strict")

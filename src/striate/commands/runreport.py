@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..data.listing import few
 from .console import Console, percent
 from .outcome import Outcome
 from .pictures import draw_pictures
@@ -62,7 +63,12 @@ class RunReport:
         for part, report in told:
             low, high = map(percent, report.interval)
             share = f"{percent(report.accuracy)} of {report.images:,} {part} images"
-            yield from (f"**{share} right** (95 % interval {low} to {high}).", "")
+            untested = ""
+            if report.untested:
+                names = plain(few(list(report.untested)))
+                untested = f"; {report.untested_share}: {names}"
+            interval = f"(95 % interval {low} to {high}){untested}."
+            yield from (f"**{share} right** {interval}", "")
         yield from self._training()
         for _, report in told:
             yield from self._confidence(report)
