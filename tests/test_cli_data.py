@@ -1,6 +1,7 @@
 """The command line on folders of images: data, train, test, predict."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +200,10 @@ def test_classes_without_a_test_image_stand_beside_the_accuracy(
     share = f"{len(untested)} of 6 classes untested"
     page = Path("r/report.md").read_text()
     assert f"{share}: '{untested[0]}'" in page
+    assert page.startswith("# few: vgg of width ")
+    mistakes = re.findall(r"\| (class\d/\d+.png) \| (class\d) \| class\d \|", page)
+    assert len(mistakes) == values["test_images"] * (1 - values["test_accuracy"])
+    assert all(name.startswith(true) for name, true in mistakes)
     model = values["model"]
     first = run("test", model, tmp_path / "few").stdout.splitlines()[0]
     assert first.endswith(f"%); {share}")

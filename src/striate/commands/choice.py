@@ -63,12 +63,13 @@ def default_network(data: str) -> str:
 class Chosen:
     """A network to be trained, its name, and how.
 
-    ``lines`` say why; ``options`` are those of the command line that choose the same
+    ``title`` tells what a name such as auto came to; ``lines`` say why; ``options`` are those of the command line that choose the same
     again, without asking how fast the machine is.
     """
 
     network: Network
     name: str
+    title: str
     settings: Settings
     lines: tuple[str, ...]
     options: Mapping[str, object]
@@ -128,6 +129,7 @@ def choose_network(
             epochs = epochs_within(planned, rate, count)
         lines = replace(choice, epochs=epochs).reason(count, rate).splitlines()
         options: dict[str, object] = {"name": AUTO, "width": choice.width}
+        title = choice.title
     else:
         if earlier is not None:
             network, name = going_on(earlier, data, recipe.seed), TUNED
@@ -135,7 +137,8 @@ def choose_network(
             network = _named(name, width, data, recipe.seed)
         if planned is not None:
             epochs = epochs_within(planned, speed(network), count)
-        about = f"network {name}: {network.parameters:,} parameters"
+        title = name if width is None else f"{name} of width {width}"
+        about = f"network {title}: {network.parameters:,} parameters"
         if earlier is not None and network is not earlier:
             about += f"; the last layer is new, for {classes} classes"
         lines = [about]
@@ -144,7 +147,7 @@ def choose_network(
     if not automatic:
         lines.append(_epochs_line(settings.epochs, recipe.epochs, minutes))
     options |= {"epochs": settings.epochs, "minutes": None}
-    return Chosen(network, name, settings, tuple(lines), options)
+    return Chosen(network, name, title, settings, tuple(lines), options)
 
 
 def _named(name: str, width: int | None, data: Data, seed: int) -> Network:

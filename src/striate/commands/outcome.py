@@ -71,6 +71,7 @@ class Outcome:
             "model": str(self.path),
             "model_bytes": self.path.stat().st_size,
             "network": self.chosen.name,
+            "architecture": self.chosen.title,
             "parameters": network.parameters,
             "data": data.name,
             "train_images": len(data.training),

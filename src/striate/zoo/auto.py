@@ -32,6 +32,11 @@ class Choice:
     width: int
     epochs: int
 
+    @property
+    def title(self) -> str:
+        """Which network it is."""
+        return f"vgg of width {self.width}"
+
     def reason(self, images: int, images_per_second: float) -> str:
         """Say in two lines what was chosen and why, and how long it will take."""
         network = self.network
@@ -42,7 +47,7 @@ class Choice:
         ]
         seconds = self.epochs * images / images_per_second
         return (
-            f"vgg of width {self.width}, {len({field.jump for field in fields})} stages: "
+            f"{self.title}, {len({field.jump for field in fields})} stages: "
             f"the last convolution sees {spell(fields[-1].size)} pixels, the whole "
             f"{spell(network.input_shape[:2])} of the image\n"
             f"{network.parameters:,} parameters, "
