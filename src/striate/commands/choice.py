@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -31,8 +32,12 @@ WITHOUT_WIDTH = ("lenet5", "lenet5-1998")
 """The networks whose channels are as their papers have them."""
 
 _COLORS: Mapping[int, Color] = {1: "grey", 3: "rgb"}
-_WATCHED = 0.02  # of --minutes, to see how fast networks train here
-_KEPT_BACK = 0.1  # of --minutes, for what is not training and for a machine that slows
+_LOOK, _SHORTEST_LOOK, _LONGEST_LOOK = 0.02, 0.1, 5.0
+"""Share of --minutes, and seconds at least and at most, to see how fast a network is."""
+_USUAL_LOOK = 0.5  # seconds, where the time decides nothing
+_KEPT_BACK = 0.03  # of --minutes, for what comes after training: saving, measuring
+_SLACK = 0.05  # of the time to train in, so that not every delay changes the plan
+_MEASURING = 1 / 3  # of the time to train on an image: forward, but no two gradients
 
 
 def network_options(verb: Verb) -> Verb:
@@ -63,8 +68,9 @@ def default_network(data: str) -> str:
 class Chosen:
     """A network to be trained, its name, and how.
 
-    ``title`` tells what a name such as auto came to; ``lines`` say why; ``options`` are those of the command line that choose the same
-    again, without asking how fast the machine is.
+    ``title`` tells what a name such as auto came to; ``lines`` say why; ``options`` are
+    those of the command line that choose the same again, without asking how fast the
+    machine is. ``until`` is when training has to end, by `time.monotonic`.
     """
 
     network: Network
@@ -73,6 +79,7 @@ class Chosen:
     settings: Settings
     lines: tuple[str, ...]
     options: Mapping[str, object]
+    until: float | None
 
 
 def choose_network(
@@ -93,26 +100,36 @@ def choose_network(
     training = data.training
     count, classes = len(training), len(training.classes)
     automatic = name == AUTO and earlier is None
+    look, until = _USUAL_LOOK, None
+    if minutes is not None:
+        until = time.monotonic() + 60 * minutes * (1 - _KEPT_BACK)
+        look = min(max(_LOOK * 60 * minutes, _SHORTEST_LOOK), _LONGEST_LOOK)
+    measured = count + _MEASURING * len(data.validation or ())  # in an epoch
 
     def settle(network: Network, epochs: int | None) -> Settings:
         return recipe.settle(count, network, chosen=automatic, epochs=epochs)
 
     def speed(network: Network) -> float:
-        return training_speed(
-            network,
-            training.images,
-            training.labels,
-            settle(network, epochs=None),
-            threads=threads,
+        """Images of the training part that are done with in a second."""
+        settings = settle(network, epochs=None)
+        images, labels = training.images, training.labels
+        return (count / measured) * training_speed(
+            network, images, labels, settings, threads=threads, seconds=look
         )
 
+    def fitting(rate: float) -> int:
+        """The epochs that fit into what is left of the time."""
+        assert until is not None
+        left = max(0.0, until - time.monotonic())
+        return epochs_within(left * (1 - _SLACK), rate, count)
+
     epochs = recipe.epochs
-    planned = None if minutes is None else 60 * minutes * (1 - _KEPT_BACK)
     if automatic:
         shape = (*data.size, data.channels)
-        if planned is not None and width is None:
+        if until is not None and width is None:
+            seconds = (until - time.monotonic()) * (1 - _SLACK)
             choice = choose_within(
-                planned, speed, shape, classes, count, seed=recipe.seed
+                seconds, speed, shape, classes, count, seed=recipe.seed
             )
         else:
             choice = choose(
@@ -125,8 +142,8 @@ def choose_network(
             )
         network, epochs = choice.network, choice.epochs
         rate = speed(network)
-        if planned is not None:
-            epochs = epochs_within(planned, rate, count)
+        if until is not None:
+            epochs = fitting(rate)
         lines = replace(choice, epochs=epochs).reason(count, rate).splitlines()
         options: dict[str, object] = {"name": AUTO, "width": choice.width}
         title = choice.title
@@ -135,8 +152,8 @@ def choose_network(
             network, name = going_on(earlier, data, recipe.seed), TUNED
         else:
             network = _named(name, width, data, recipe.seed)
-        if planned is not None:
-            epochs = epochs_within(planned, speed(network), count)
+        if until is not None:
+            epochs = fitting(speed(network))
         title = name if width is None else f"{name} of width {width}"
         about = f"network {title}: {network.parameters:,} parameters"
         if earlier is not None and network is not earlier:
@@ -147,7 +164,7 @@ def choose_network(
     if not automatic:
         lines.append(_epochs_line(settings.epochs, recipe.epochs, minutes))
     options |= {"epochs": settings.epochs, "minutes": None}
-    return Chosen(network, name, title, settings, tuple(lines), options)
+    return Chosen(network, name, title, settings, tuple(lines), options, until)
 
 
 def _named(name: str, width: int | None, data: Data, seed: int) -> Network:

@@ -98,6 +98,8 @@ class RunReport:
         course += f", {speed:,.0f} images/s" if speed else ""
         course += f" on {result['threads']} threads ({result['isa']})"
         course += "" if result["finished"] else "; it ended early"
+        if shortened := self.outcome.course.shortened:
+            course += f"; {shortened}"
         network = self.outcome.chosen.network
         size = (
             f"{network.parameters:,} parameters, "

@@ -29,7 +29,7 @@ from .console import SAVED, Console, common_options, target
 from .course import follow
 from .data_options import data_options, say_what_was_read
 from .interrupts import Interrupts
-from .options import TARGET, Number, Recipe, WholeNumber, recipe_options
+from .options import TARGET, Number, Pairs, Recipe, WholeNumber, recipe_options
 from .outcome import Outcome
 from .runfolder import RunFolder, versions
 from .runreport import write_report
@@ -56,6 +56,13 @@ from .runreport import write_report
     type=WholeNumber(1),
     metavar="N",
     help="Stop after N epochs without a lower validation loss, and keep the best.",
+)
+@click.option(
+    "--pace",
+    type=Pairs(),
+    hidden=True,
+    help="How a run that had too little time went through its schedule; settings.json "
+    "has it, so that --config does the same.",
 )
 @recipe_options
 @augment_options
@@ -95,6 +102,7 @@ def train(
     earlier: str | None,
     minutes: float | None,
     patience: int | None,
+    pace: tuple[tuple[int, int], ...] | None,
     reading: Reading,
     threads: int | None,
     output: str | None,
@@ -178,6 +186,8 @@ def train(
             folder,
             None if start else loaded.preprocessing(network.input_shape),
             patience,
+            chosen.until,
+            pace or (),
             interrupts,
         )
         if loaded.split:
@@ -185,6 +195,8 @@ def train(
             network.training = {**network.training, "split": split.to_config()}
         if loaded.validation:
             calibrate(network, loaded.validation)
+        if folder and course.pace:  # what was planned is not what was done
+            folder.write_settings(kept | {"pace": course.pace}, record)
         path = _save(console, network, path, unfinished=course.code != 0)
         context.meta[SAVED] = path
     best = None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from ..errors import TrainingError
 from .averaging import Average
 from .callbacks import Callbacks, Progress
 from .evaluation import Examples, evaluate
+from .pace import Pace
 from .schedules import learning_rates
 from .settings import Settings
 
@@ -54,7 +56,11 @@ class _Totals:
 
 
 class Run:
-    """One run of `fit` on prepared examples; `history` grows by one entry an epoch."""
+    """One run of `fit` on prepared examples; `history` grows by one entry an epoch.
+
+    Where it may take only so many `seconds`, its `pace` drops epochs in time;
+    `pace_changes` are those of an earlier run.
+    """
 
     def __init__(
         self,
@@ -63,6 +69,8 @@ class Run:
         validation: Examples | None,
         settings: Settings,
         threads: int,
+        seconds: float | None = None,
+        pace_changes: Iterable[tuple[int, int]] = (),
     ) -> None:
         self.engine = engine
         self.examples = examples
@@ -79,6 +87,7 @@ class Run:
         alone = engine.normalizes is not None and examples.count % self.batch_size == 1
         self.images = examples.count - alone
         self.steps = math.ceil(self.images / self.batch_size)
+        self.pace = Pace(settings.epochs, self.steps, seconds, pace_changes)
         self.history: History = {}
         optimizer = settings.optimizer
         check_memory(
@@ -104,8 +113,9 @@ class Run:
         are those of the last epoch's start from which a finite loss was computed.
         """
         logs: dict[str, float] = {}
+        began = time.perf_counter()
         try:
-            for epoch in range(1, self.settings.epochs + 1):
+            for epoch in count(1):
                 totals = _Totals()
                 for progress in self._epoch(epoch, totals):
                     callbacks.on_steps_end(progress)
@@ -116,7 +126,8 @@ class Run:
                     for name, value in logs.items():
                         self.history.setdefault(name, []).append(value)
                     callbacks.on_epoch_end(epoch, logs)
-                if stopped():
+                self.pace.epoch_ended(epoch, time.perf_counter() - began)
+                if stopped() or epoch >= self.pace.epochs:
                     break
         except TrainingError:
             raise  # with the last good weights in place
@@ -133,10 +144,10 @@ class Run:
 
     def _learning_rates(self, epoch: int) -> NDArray[np.float64]:
         """Return the learning rate of every step of an epoch."""
-        settings = self.settings
-        base = settings.optimizer.learning_rate
+        base = self.settings.optimizer.learning_rate
+        pace = self.pace
         return learning_rates(
-            settings.schedule, base, self.steps, settings.epochs, epoch
+            self.settings.schedule, base, pace.positions(epoch), pace.total
         )
 
     def _epoch(self, epoch: int, totals: _Totals) -> Iterator[Progress]:
@@ -214,18 +225,18 @@ class Run:
         self._steps_per_call = max(1, min(fitting, _GROWTH * steps))
 
     def _progress(self, epoch: int, done: int, totals: _Totals) -> Progress:
-        settings = self.settings
+        epochs = self.pace.epochs
         seen = sum(self.history.get("seconds", [])) + totals.seconds
         steps = (epoch - 1) * self.steps + done
         return Progress(
             epoch=epoch,
-            epochs=settings.epochs,
+            epochs=epochs,
             step=done,
             steps=self.steps,
             loss=totals.mean_loss,
             accuracy=totals.accuracy,
             images_per_second=totals.images_per_second,
-            seconds_left=seen / steps * (self.steps * settings.epochs - steps),
+            seconds_left=seen / steps * (self.steps * epochs - steps),
         )
 
     def _logs(self, epoch: int, totals: _Totals) -> dict[str, float]:
@@ -245,7 +256,7 @@ class Run:
         rate = self._rates[step - 1]
         return TrainingError(
             f"{what} is not finite any more in epoch {epoch} of "
-            f"{self.settings.epochs}, step {step} of {self.steps}, at learning rate "
+            f"{self.pace.epochs}, step {step} of {self.steps}, at learning rate "
             f"{rate:.3g}; lower learning_rate, for instance to a tenth, or limit the "
             "gradient with clip_norm=1.0. The last good weights are kept."
         )
