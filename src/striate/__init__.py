@@ -34,7 +34,7 @@ from .receptive import ReceptiveField, receptive_field
 from .training.augmentation import Augmentation
 from .training.optimizers import SGD, Adam, AdamW
 from .training.stopping import BestWeights, EarlyStopping
-from .zoo import lenet5
+from .zoo import lenet5, mobilenet, resnet, vgg
 
 if TYPE_CHECKING:
     from .data import Data, Dataset, Reading, load_data, read_data
@@ -79,8 +79,11 @@ __all__ = [
     "lenet5",
     "load",
     "load_data",
+    "mobilenet",
     "read_data",
     "receptive_field",
+    "resnet",
+    "vgg",
 ]
 
 
@@ -98,4 +101,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

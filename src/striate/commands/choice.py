@@ -46,17 +46,21 @@ def network_options(verb: Verb) -> Verb:
         "--network",
         "name",
         type=click.Choice((AUTO, *NETWORKS)),
-        help="What to train; `striate summary NETWORK` shows it, auto chooses by the "
-        "images.  [default: auto; lenet5 for named data sets and IDX]",
+        help="What to train; `striate summary NETWORK DATA` shows it, auto chooses by "
+        "the images.  [default: auto; lenet5 for named data sets and IDX]",
     )
-    width = click.option(
+    return name(width_option(verb))
+
+
+def width_option(verb: Verb) -> Verb:
+    """Give a verb --width."""
+    return click.option(
         "--width",
         type=WholeNumber(1),
         metavar="N",
         help="Channels of the first stage, for auto, vgg, mobilenet and resnet.  "
         "[default: 16; auto: by the images]",
-    )
-    return name(width(verb))
+    )(verb)
 
 
 def default_network(data: str) -> str:
@@ -151,7 +155,13 @@ def choose_network(
         if earlier is not None:
             network, name = going_on(earlier, data, recipe.seed), TUNED
         else:
-            network = _named(name, width, data, recipe.seed)
+            network = named_network(
+                name,
+                width,
+                input_shape=input_shape_for((*data.size, data.channels)),
+                classes=classes,
+                seed=recipe.seed,
+            )
         if until is not None:
             epochs = fitting(speed(network))
         title = name if width is None else f"{name} of width {width}"
@@ -167,18 +177,18 @@ def choose_network(
     return Chosen(network, name, title, settings, tuple(lines), options, until)
 
 
-def _named(name: str, width: int | None, data: Data, seed: int) -> Network:
-    wide = {} if width is None else {"width": width}
-    if wide and name in WITHOUT_WIDTH:
+def named_network(name: str, width: int | None, **made_for: Any) -> Network:
+    """Return a network of the zoo; ``made_for`` may be input_shape, classes and seed.
+
+    Raises UsageError for the width of a network that has none.
+    """
+    if width is None:
+        return NETWORKS[name](**made_for)
+    if name in WITHOUT_WIDTH:
         raise UsageError(
             f"--width belongs to networks made of stages, not to {name}; leave it out."
         )
-    return NETWORKS[name](
-        input_shape=input_shape_for((*data.size, data.channels)),
-        classes=len(data.training.classes),
-        seed=seed,
-        **wide,
-    )
+    return NETWORKS[name](width=width, **made_for)
 
 
 def _epochs_line(epochs: int, given: int | None, minutes: float | None) -> str:
