@@ -274,6 +274,10 @@ def test_patience_stops_early_and_needs_validation_images(
     result = run(*command, "--validation", 0)
     assert result.exit_code == 2
     assert "--patience watches the validation loss, but" in result.stderr
+    assert "data strokes" not in result.stderr  # it was told before reading
+    result = run("train", "digits", "--patience", 2)
+    assert result.exit_code == 2
+    assert "but digits has no validation part; give --validation" in result.stderr
 
 
 def test_options_of_training_reach_it(strokes: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from ..arguments import spell
-from ..data import Data, Reading
+from ..data import Data, Reading, read_data
 from ..data.load import is_published
 from ..data.reading import Color
 from ..data.splits import recorded_split
@@ -20,6 +20,8 @@ from ..training.settings import Settings
 from ..training.speed import training_speed
 from ..zoo import NETWORKS, input_shape_for
 from ..zoo.auto import choose, choose_within, epochs_within
+from .console import Console
+from .data_options import say_what_was_read
 from .options import Recipe, WholeNumber
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
@@ -84,6 +86,40 @@ class Chosen:
     lines: tuple[str, ...]
     options: Mapping[str, object]
     until: float | None
+
+
+def read_and_choose(
+    console: Console,
+    data: str,
+    name: str | None,
+    recipe: Recipe,
+    reading: Reading,
+    *,
+    width: int | None,
+    threads: int,
+    earlier: Network | None = None,
+    minutes: float | None = None,
+    check: Callable[[Data], None] | None = None,
+) -> tuple[Data, Chosen]:
+    """Read data, say what they are, ``check`` them, and choose what to train on them.
+
+    A recipe that contradicts itself is told before anything is read.
+    """
+    recipe.build_optimizer(1)
+    loaded = read_data(data, reading=reading, quiet=console.quiet)
+    say_what_was_read(console, loaded)
+    if check:
+        check(loaded)
+    chosen = choose_network(
+        loaded,
+        name or default_network(data),
+        recipe,
+        width=width,
+        earlier=earlier,
+        minutes=minutes,
+        threads=threads,
+    )
+    return loaded, chosen
 
 
 def choose_network(

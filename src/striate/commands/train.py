@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ..data import Data, Reading, data_hash, read_data
+from ..data import Data, Reading, data_hash
+from ..data.load import is_published
 from ..data.splits import recorded_split
 from ..engine.machine import instruction_set, thread_count
 from ..errors import UsageError
@@ -18,16 +20,11 @@ from ..saving.files import check_destination
 from ..saving.modelfile import unwritable
 from .answers import calibrate
 from .augment_options import augment_options
-from .choice import (
-    choose_network,
-    default_network,
-    network_options,
-    read_as,
-)
+from .choice import network_options, read_and_choose, read_as
 from .config import config_option, differences, is_repeated, recorded_options
 from .console import SAVED, Console, common_options, target
 from .course import follow
-from .data_options import data_options, say_what_was_read
+from .data_options import data_options
 from .interrupts import Interrupts
 from .options import TARGET, Number, Pairs, Recipe, WholeNumber, recipe_options
 from .outcome import Outcome
@@ -129,24 +126,29 @@ def train(
       striate train --config runs/adam/settings.json --run runs/again
     """
     recipe = Recipe(**options)
-    recipe.build_optimizer(1)  # contradictions are told before anything is loaded
     _refuse_contradictions(name, earlier, minutes, recipe.epochs)
+    if (
+        patience is not None
+        and not reading.validation
+        and (reading.validation == 0 or is_published(data))
+    ):
+        raise _unwatched(data)
     threads = thread_count(threads)
     start, before = load(earlier) if earlier else None, None
     if start:
         before = recorded_split(start.training)
         reading = read_as(start, reading)
-    loaded = read_data(data, reading=reading, quiet=console.quiet)
-    say_what_was_read(console, loaded)
-    _refuse_missing_parts(loaded, fail_under, patience)
-    chosen = choose_network(
-        loaded,
-        name or default_network(data),
+    loaded, chosen = read_and_choose(
+        console,
+        data,
+        name,
         recipe,
+        reading,
         width=width,
+        threads=threads,
         earlier=start,
         minutes=minutes,
-        threads=threads,
+        check=partial(_refuse_missing_parts, fail_under=fail_under, patience=patience),
     )
     network, settings = chosen.network, chosen.settings
     folder = RunFolder(run) if run else None
@@ -241,10 +243,14 @@ def _refuse_missing_parts(
             "test nor a validation part; give one of --test-share and --validation."
         )
     if patience is not None and not data.validation:
-        raise UsageError(
-            f"--patience watches the validation loss, but {data.name} has no validation "
-            "part; give --validation 0.1."
-        )
+        raise _unwatched(data.name)
+
+
+def _unwatched(name: str) -> UsageError:
+    return UsageError(
+        f"--patience watches the validation loss, but {name} has no validation part; "
+        "give --validation 0.1."
+    )
 
 
 def _check(path: Path) -> None:
