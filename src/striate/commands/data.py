@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 import numpy as np
+from numpy.typing import NDArray
 
 from ..data import Data, Reading, read_data
 from ..data.listing import counted
@@ -151,7 +152,8 @@ def _write_sheet(loaded: Data, path: Path) -> None:
     classes = loaded.training.classes[:MOST_IMAGES]
     each = max(1, min(A_ROW, MOST_IMAGES // len(classes)))
     counts = _counts(loaded)
-    images, captions = [], []
+    images: list[NDArray[np.uint8] | None] = []
+    captions: list[str] = []
     for label, name in enumerate(classes):
         found = [
             part.images[place]
@@ -163,8 +165,7 @@ def _write_sheet(loaded: Data, path: Path) -> None:
         captions += [f"{name}: {total}" if each > 1 else name] * bool(found)
         captions += [""] * (len(found) - 1)
         if each > 1 and len(found) < each:  # the next class begins a new row
-            blank = np.full((1, 1, 1), 255, np.uint8)
-            images += [blank] * (each - len(found))
+            images += [None] * (each - len(found))
             captions += [""] * (each - len(found))
     title = (
         f"{loaded.name}: {counted(sum(map(len, loaded.parts().values())), 'image')}, "
