@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .. import _core
 from ..engine.compute import Engine
-from ..engine.lowering import augmentation_rule, update_rule
+from ..engine.lowering import augmentation_bytes, augmentation_rule, update_rule
 from ..engine.machine import check_memory
 from ..engine.randomness import epoch_order
 from ..errors import TrainingError
@@ -89,16 +89,17 @@ class Run:
         self.steps = math.ceil(self.images / self.batch_size)
         self.pace = Pace(settings.epochs, self.steps, seconds, pace_changes)
         self.history: History = {}
-        optimizer = settings.optimizer
+        optimizer, changes = settings.optimizer, settings.augmentation
+        shape = engine.resolved[0].input_shape
         check_memory(
             engine.plan.bytes(self.batch_size, threads, True)
-            + 4 * engine.flat.size * (5 + optimizer.moments),
+            + 4 * engine.flat.size * (5 + optimizer.moments)
+            + (augmentation_bytes(shape, threads) if changes else 0),
             f"training with batch_size={self.batch_size} and threads={threads}",
             "give a smaller batch_size or fewer threads",
         )
         self._rates = self._learning_rates(1)
         self._rule = update_rule(optimizer)
-        changes = settings.augmentation
         self._augmentation = augmentation_rule(changes) if changes else None
         self._state = _core.State(engine.plan, optimizer.moments)
         self._good = engine.flat.copy()
