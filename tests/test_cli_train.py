@@ -156,7 +156,9 @@ def test_a_run_folder_tells_the_whole_run(
     assert settings["seed"] == 3
     assert settings["versions"]["numpy"] == np.__version__
     assert settings["data"]["images"] == {"training": 1438, "test": 359}
-    assert re.fullmatch("[0-9a-f]{64}", settings["data"]["sha256"]["training"])
+    training = load(folder / "digits-lenet5.safetensors").training
+    assert re.fullmatch("[0-9a-f]{64}", training["data_sha256"])
+    assert settings["data"]["sha256"]["training"] == training["data_sha256"]
     assert json.loads((folder / "result.json").read_text()) == last_json(result)
 
     again = run(*arguments)

@@ -105,12 +105,13 @@ def follow(
     patience: int | None,
     until: float | None,
     pace: Iterable[tuple[int, int]],
+    fingerprint: str,
     interrupts: Interrupts,
 ) -> Course:
     """Train; Ctrl-C and a loss that is not finite end it early, with good weights.
 
     ``until`` is when it has to end, by `time.monotonic`: epochs are dropped in time;
-    ``pace`` tells how an earlier run did so.
+    ``pace`` tells how an earlier run did so. ``fingerprint`` is the training images'.
     """
     course = Course()
     progress = ProgressLine(sys.stderr, console.live)
@@ -131,6 +132,7 @@ def follow(
                 threads=threads,
                 preprocessing=preprocessing,
                 make_run=partial(Run, seconds=seconds, pace_changes=pace),
+                data_sha256=fingerprint,
             )
     except KeyboardInterrupt:
         if course.plan is None:  # nothing was learned, nor how to treat pixels

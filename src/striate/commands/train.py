@@ -157,10 +157,11 @@ def train(
         path = folder.path / path
     _check(path)
     context = click.get_current_context()
+    fingerprint = data_hash(loaded.training.images, loaded.training.labels)
     if folder or is_repeated(context):
         record = {
             "network": chosen.name,
-            "data": _describe(data, loaded),
+            "data": _describe(data, loaded, fingerprint),
             "reading": asdict(reading),
             "settings": settings.to_config(),
             "seed": settings.seed,
@@ -190,6 +191,7 @@ def train(
             patience,
             chosen.until,
             pace or (),
+            fingerprint,
             interrupts,
         )
         if loaded.split:
@@ -260,16 +262,22 @@ def _check(path: Path) -> None:
         raise unwritable(path, error) from error
 
 
-def _describe(source: str, data: Data) -> dict[str, Any]:
-    """Return what identifies the images: names, counts and hashes."""
+def _describe(source: str, data: Data, fingerprint: str) -> dict[str, Any]:
+    """Return what identifies the images: names, counts and hashes.
+
+    ``fingerprint`` is that of the training part.
+    """
+    held_back = {"validation": data.validation, "test": data.test}
     return {
         "source": source,
         "name": data.name,
         "classes": list(data.training.classes),
         "images": {part: len(dataset) for part, dataset in data.parts().items()},
-        "sha256": {
+        "sha256": {"training": fingerprint}
+        | {
             part: data_hash(dataset.images, dataset.labels)
-            for part, dataset in data.parts().items()
+            for part, dataset in held_back.items()
+            if dataset
         },
     }
 
