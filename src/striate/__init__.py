@@ -1,6 +1,15 @@
 """Striate: small convolutional networks on the CPU, in seconds, seen from inside."""
 
+import sys
 from typing import TYPE_CHECKING
+
+# `python -m striate` imports this package before it runs anything of it.
+if sys.argv[:1] == ["-m"] and ("-m", "striate") in zip(
+    sys.orig_argv, sys.orig_argv[1:], strict=False
+):
+    from striate_start import heed
+
+    heed()
 
 from ._core import version as __version__
 from .errors import (
