@@ -198,6 +198,8 @@ def test_classes_without_a_test_image_stand_beside_the_accuracy(
     untested = values["test_untested_classes"]
     assert untested
     share = f"{len(untested)} of 6 classes untested"
+    assert f"has no image of '{untested[0]}'" in result.stderr
+    assert "; a larger --test-share gives it more" in result.stderr
     page = Path("r/report.md").read_text()
     assert f"{share}: '{untested[0]}'" in page
     assert page.startswith("# few: vgg of width ")

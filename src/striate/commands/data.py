@@ -150,8 +150,9 @@ def _values(loaded: Data) -> dict[str, Any]:
 def _write_sheet(loaded: Data, path: Path) -> None:
     """A row of images for every class, or, of many classes, an image of each."""
     classes = loaded.training.classes[:MOST_IMAGES]
-    each = max(1, min(A_ROW, MOST_IMAGES // len(classes)))
     counts = _counts(loaded)
+    largest = max(sum(row.values()) for row in counts.values())
+    each = max(1, min(A_ROW, largest, MOST_IMAGES // len(classes)))
     images: list[NDArray[np.uint8] | None] = []
     captions: list[str] = []
     for label, name in enumerate(classes):

@@ -244,7 +244,7 @@ def _read(listing: Listing, reading: Reading, quiet: bool) -> Data:
             notes=(
                 *listing.notes,
                 *unreadable_note(unreadable, len(listing)),
-                *part_notes(images.listing, images.codes),
+                *part_notes(images.listing, rule, images.codes),
                 *series_notes(series, rule),
                 *duplicate_notes(duplicates),
             ),

@@ -13,7 +13,7 @@ from ..images.fitting import Fit
 from .decode import Fitting
 from .duplicates import Duplicates, Pair
 from .index import flat_share
-from .listing import PARTS, Listing, counted, few
+from .listing import PARTS, Listing, Part, counted, few
 from .reading import Reading
 from .series import Series
 from .sizes import Sizes, spell
@@ -24,6 +24,7 @@ FLAT = (
     0.5  # share of neighbouring pixels that are alike, from which on images are drawn
 )
 SHOWN = 3  # names in a note
+SHARES: dict[Part, str] = {"validation": "validation", "test": "test-share"}
 FITTED: dict[Fit, str] = {
     "pad": "padded: the aspect is kept, the border's colour fills up",
     "crop": "cropped: the aspect is kept, what is left over cut off",
@@ -131,7 +132,9 @@ def _pairs(pairs: Sequence[Pair]) -> str:
     return f"{shown} ..." if len(pairs) > SHOWN else shown
 
 
-def part_notes(listing: Listing, codes: NDArray[np.int64]) -> list[str]:
+def part_notes(
+    listing: Listing, rule: SplitRule, codes: NDArray[np.int64]
+) -> list[str]:
     """Classes that the parts do not share, and groups that they do."""
     counts = np.stack(
         [
@@ -150,7 +153,11 @@ def part_notes(listing: Listing, codes: NDArray[np.int64]) -> list[str]:
     for part, row in zip(PARTS[1:], counts[1:], strict=True):
         missing = names[(row == 0) & (counts[0] > 0)].tolist()
         if row.any() and missing:
-            notes.append(f"the {part} part has no image of {few(missing)}")
+            by_share = part not in listing.parts and (
+                part == "validation" or rule.train_per_class is None
+            )
+            remedy = f"; a larger --{SHARES[part]} gives it more" if by_share else ""
+            notes.append(f"the {part} part has no image of {few(missing)}{remedy}")
     return notes + _torn_groups(listing, codes)
 
 
