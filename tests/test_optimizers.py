@@ -123,10 +123,10 @@ def test_numbers_of_numpy_are_numbers():
 
 def whole_run(schedule, base, steps, epochs):
     """The learning rate of every step of a run."""
-    pace = Pace(epochs, steps)
+    pace = Pace(steps * epochs)
     rates = [
-        learning_rates(schedule, base, pace.positions(epoch), pace.total)
-        for epoch in range(1, epochs + 1)
+        learning_rates(schedule, base, pace.positions(first, steps), pace.planned)
+        for first in range(0, steps * epochs, steps)
     ]
     return np.concatenate(rates)
 
@@ -149,8 +149,9 @@ def test_epochs_are_parts_of_one_run(schedule):
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_a_run_may_have_more_steps_than_memory_holds(schedule):
-    pace = Pace(10**12, 469)
-    rates = learning_rates(schedule, 0.1, pace.positions(10**12), pace.total)
+    pace = Pace(10**12 * 469)
+    places = pace.positions(pace.planned - 469, 469)
+    rates = learning_rates(schedule, 0.1, places, pace.planned)
     assert rates.shape == (469,)
     assert 0 <= rates[-1] <= rates[0] <= 0.1
 

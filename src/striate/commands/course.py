@@ -55,9 +55,10 @@ class Course:
     @property
     def images_per_second(self) -> float | None:
         """The mean speed of training over the whole epochs, or else the last one."""
-        seconds = sum(logs["seconds"] for logs in self.epochs)
-        if self.plan and seconds:
-            return self.plan.images * len(self.epochs) / seconds
+        seconds = [logs["seconds"] for logs in self.epochs]
+        if sum(seconds):
+            speeds = [logs["images_per_second"] for logs in self.epochs]
+            return float(np.dot(speeds, seconds) / sum(seconds))
         return self.last.images_per_second if self.last else None
 
     @property
@@ -65,10 +66,11 @@ class Course:
         """That there was no time for all epochs, in words; "" where there was."""
         if not self.pace or not self.plan:
             return ""
+        each = self.plan.steps_per_epoch
         return (
-            f"the machine was slower than it looked, so {len(self.epochs)} epochs were "
-            f"trained of the {self.plan.epochs} planned, and the schedule was gone "
-            f"through faster from epoch {self.pace[0][0] + 1} on"
+            f"the machine was slower than it looked, so {self.pace[-1][1] / each:.3g} "
+            f"epochs were trained of the {self.plan.epochs} planned, and the schedule "
+            f"was gone through faster from epoch {self.pace[0][0] // each + 1} on"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -110,7 +112,7 @@ def follow(
 ) -> Course:
     """Train; Ctrl-C and a loss that is not finite end it early, with good weights.
 
-    ``until`` is when it has to end, by `time.monotonic`: epochs are dropped in time;
+    ``until`` is when it has to end, by `time.monotonic`: steps are dropped in time;
     ``pace`` tells how an earlier run did so. ``fingerprint`` is the training images'.
     """
     course = Course()
