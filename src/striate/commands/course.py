@@ -68,9 +68,9 @@ class Course:
             return ""
         each = self.plan.steps_per_epoch
         return (
-            f"the machine was slower than it looked, so {self.pace[-1][1] / each:.3g} "
-            f"epochs were trained of the {self.plan.epochs} planned, and the schedule "
-            f"was gone through faster from epoch {self.pace[0][0] // each + 1} on"
+            f"the time was too short for the {self.plan.epochs} epochs planned: "
+            f"{self.pace[-1][1] / each:.3g} were trained, and the schedule was gone "
+            f"through faster from epoch {self.pace[0][0] // each + 1} on"
         )
 
     def to_dict(self) -> dict[str, Any]:
