@@ -156,7 +156,7 @@ def test_the_command_says_so_and_records_what_was_done(
     monkeypatch.setattr(Pace, "look", slow)
     monkeypatch.setattr("striate.commands.choice.epochs_within", lambda *_: 9)
     folder = tmp_path / "run"
-    command = ["train", "digits", "--minutes", "1", "--run", str(folder)]
+    command = ["train", "digits", "--minutes", "0.2", "--run", str(folder)]
     result = CliRunner().invoke(cli.main, command)
     assert result.exit_code == 0, result.stderr
     values = json.loads((folder / "result.json").read_text())
