@@ -149,7 +149,7 @@ def test_the_command_says_so_and_records_what_was_done(
     plain = Pace.look
 
     def slow(self: Pace, done: int, elapsed: float) -> None:
-        if self._seconds is not None:  # as if half of the time were gone
+        if self._seconds is not None and done <= 100:  # as if half the time were gone
             self._seconds = 2.0 * elapsed if done == 100 else 1e9
             plain(self, done, elapsed)
 

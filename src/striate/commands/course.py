@@ -63,14 +63,25 @@ class Course:
 
     @property
     def shortened(self) -> str:
-        """That there was no time for all epochs, in words; "" where there was."""
+        """That there was no time for all epochs, in words; "" where there was.
+
+        >>> plan = TrainingPlan(100, 0, 20, 10, 10, 1, "reference")
+        >>> Course(plan, pace=[[30, 180], [60, 200]]).shortened[-54:]
+        'from epoch 4 on the schedule was gone through unevenly'
+        """
         if not self.pace or not self.plan:
             return ""
-        each = self.plan.steps_per_epoch
+        planned, each = self.plan.epochs, self.plan.steps_per_epoch
+        start = self.pace[0][0] // each + 1
+        trained = self.pace[-1][1] / each
+        if trained == planned:
+            return (
+                f"for a while the time looked too short for the {planned} epochs planned, "
+                f"so from epoch {start} on the schedule was gone through unevenly"
+            )
         return (
-            f"the time was too short for the {self.plan.epochs} epochs planned: "
-            f"{self.pace[-1][1] / each:.3g} were trained, and the schedule was gone "
-            f"through faster from epoch {self.pace[0][0] // each + 1} on"
+            f"the time was too short for the {planned} epochs planned: {trained:.3g} were "
+            f"trained, and the schedule was gone through faster from epoch {start} on"
         )
 
     def to_dict(self) -> dict[str, Any]:
