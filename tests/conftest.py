@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import Result
+from command_line import run
 
 # Imports PyTorch, which the oracle tests alone ask for; it has no doctests.
 collect_ignore = ["torch_twin.py"]
@@ -22,3 +24,18 @@ def real_data() -> Callable[[str], Path]:
         return path
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    """A model of digits after three epochs, and what training it has printed."""
+    path = tmp_path_factory.mktemp("trained") / "digits.safetensors"
+    result = run("train", "digits", "--epochs", 3, "-o", path, "--json")
+    assert result.exit_code == 0, result.stderr
+    return path, result
+
+
+@pytest.fixture
+def model(trained: tuple[Path, Result]) -> Path:
+    """The file of that model."""
+    return trained[0]

@@ -100,6 +100,42 @@ def test_width_can_be_given(strokes: Path, tmp_path: Path) -> None:
     assert "--width belongs to networks made of stages, not to lenet5" in result.stderr
 
 
+def test_summary_shows_what_would_be_trained(strokes: Path, tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    for network, options in (("auto", ()), ("auto", ("--width", 5)), ("resnet", ())):
+        choose = ("--network", network, *options)
+        done("train", strokes, *choose, "--epochs", 1, "-o", path)
+        shown = run("summary", network, strokes, *options)
+        assert shown.exit_code == 0, shown.stderr
+        assert shown.stdout == run("summary", path).stdout
+    assert (
+        "the last convolution sees 14x14 pixels"
+        in run("summary", "auto", strokes).stderr
+    )
+    wide = done("summary", "vgg", "--width", 32)["totals"]["parameters"]
+    assert wide == st.vgg(width=32).parameters
+    small = done("summary", "vgg", strokes, "--size", 8)["layers"][0]
+    assert small["output_shape"][:2] == [8, 8]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["auto"], "auto chooses by the images, so it needs DATA"),
+        (["lenet5", "--width", "3"], "--width belongs to networks made of stages"),
+        (["MODEL", "digits"], "is a model, whose size is settled; leave out DATA"),
+        (["MODEL", "--width", "3"], "is a model, whose size is settled"),
+    ],
+)
+def test_summary_refuses_what_means_nothing(
+    arguments: list[str], message: str, model: Path
+) -> None:
+    given = [str(model) if one == "MODEL" else one for one in arguments]
+    result = run("summary", *given)
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+
+
 # --- by the time -----------------------------------------------------------------------
 
 
@@ -238,6 +274,10 @@ def test_patience_stops_early_and_needs_validation_images(
     result = run(*command, "--validation", 0)
     assert result.exit_code == 2
     assert "--patience watches the validation loss, but" in result.stderr
+    assert "data strokes" not in result.stderr  # it was told before reading
+    result = run("train", "digits", "--patience", 2)
+    assert result.exit_code == 2
+    assert "but digits has no validation part; give --validation" in result.stderr
 
 
 def test_options_of_training_reach_it(strokes: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The command line on folders of images: data, train, test, predict."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from PIL import Image
 
 from striate import cli
 from striate.network import load
+
+TRACKS = "(.+/[0-9]+)_"
 
 
 def run(*arguments: object) -> Result:
@@ -181,6 +184,35 @@ def test_options_that_do_not_go(
     assert list(Path().iterdir()) == []
 
 
+def test_classes_without_a_test_image_stand_beside_the_accuracy(
+    tmp_path: Path,
+) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(30):  # twenty of one class, two of each of five others
+        folder = tmp_path / "few" / f"class{max(0, (number - 18) // 2)}"
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 256, (8, 8), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    result = run("train", tmp_path / "few", "--epochs", 1, "--run", "r", "--json")
+    values = last_json(result)
+    untested = values["test_untested_classes"]
+    assert untested
+    share = f"{len(untested)} of 6 classes untested"
+    assert f"has no image of '{untested[0]}'" in result.stderr
+    assert "; a larger --test-share gives it more" in result.stderr
+    page = Path("r/report.md").read_text()
+    assert f"{share}: '{untested[0]}'" in page
+    assert page.startswith("# few: vgg of width ")
+    mistakes = re.findall(r"\| (class\d/\d+.png) \| (class\d) \| class\d \|", page)
+    assert len(mistakes) == values["test_images"] * (1 - values["test_accuracy"])
+    assert all(name.startswith(true) for name, true in mistakes)
+    model = values["model"]
+    first = run("test", model, tmp_path / "few").stdout.splitlines()[0]
+    assert first.endswith(f"%); {share}")
+    told = last_json(run("test", model, tmp_path / "few", "--json"))
+    assert told["untested_classes"] == untested
+
+
 def test_strict(bars: Path) -> None:
     (bars / "lying" / "bad.png").write_bytes(b"broken")
     result = run("data", bars, "--strict")
@@ -192,7 +224,8 @@ def test_strict(bars: Path) -> None:
 
 
 def test_data_tells_what_training_would_do(bars: Path) -> None:
-    result = run("data", bars, "--size", "16", "--fit", "crop", "--no-cache")
+    options = ("--size", "16", "--fit", "crop", "--no-cache", "--group", TRACKS)
+    result = run("data", bars, *options)
     assert result.exit_code == 0, result.stderr
     words = result.stdout
     assert words.startswith(
@@ -215,8 +248,9 @@ def test_data_tells_what_training_would_do(bars: Path) -> None:
 
 
 def test_data_as_json_agrees_with_training(bars: Path) -> None:
-    told = last_json(run("data", bars, "--json", "-o", "sheet.png", "--seed", 3))
-    command = ["train", bars, "--epochs", 1, "--json", "--seed", 3]
+    options = ("--json", "--seed", 0, "--group", TRACKS)
+    told = last_json(run("data", bars, *options, "-o", "sheet.png"))
+    command = ["train", bars, "--epochs", 1, *options]
     values = last_json(run(*command))
     assert told["images"] == {
         "training": values["train_images"],

@@ -232,3 +232,23 @@ def test_results_without_room_are_an_error_told_once() -> None:
     )
     assert ended.returncode == 1
     assert ended.stderr == "Error: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.parametrize("command", [["-m", "striate"], ["-c", "STARTED"]])
+def test_ctrl_c_while_it_still_imports_is_one_line(
+    command: list[str], tmp_path: Path
+) -> None:
+    """NumPy, or what stands in for it, is the first that is imported from elsewhere."""
+    (tmp_path / "numpy.py").write_text("import signal; signal.raise_signal(2)")
+    started = "from striate_start import main; main()"
+    words = [one.replace("STARTED", started) for one in command]
+    ended = subprocess.run(
+        [sys.executable, *words, "doctor"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (130, "Error: interrupted\n")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import striate as st
+from striate.training.pace import Pace
 from striate.training.schedules import SCHEDULES, learning_rates
 
 RNG = np.random.default_rng(3)
@@ -122,9 +123,10 @@ def test_numbers_of_numpy_are_numbers():
 
 def whole_run(schedule, base, steps, epochs):
     """The learning rate of every step of a run."""
+    pace = Pace(steps * epochs)
     rates = [
-        learning_rates(schedule, base, steps, epochs, epoch)
-        for epoch in range(1, epochs + 1)
+        learning_rates(schedule, base, pace.positions(first, steps), pace.planned)
+        for first in range(0, steps * epochs, steps)
     ]
     return np.concatenate(rates)
 
@@ -142,12 +144,14 @@ def test_schedules_have_a_rate_for_every_step():
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_epochs_are_parts_of_one_run(schedule):
     parts = whole_run(schedule, 0.1, 7, 5)
-    np.testing.assert_array_equal(parts, learning_rates(schedule, 0.1, 35, 1, 1))
+    np.testing.assert_array_equal(parts, whole_run(schedule, 0.1, 35, 1))
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_a_run_may_have_more_steps_than_memory_holds(schedule):
-    rates = learning_rates(schedule, 0.1, 469, 10**12, 10**12)
+    pace = Pace(10**12 * 469)
+    places = pace.positions(pace.planned - 469, 469)
+    rates = learning_rates(schedule, 0.1, places, pace.planned)
     assert rates.shape == (469,)
     assert 0 <= rates[-1] <= rates[0] <= 0.1
 
@@ -176,4 +180,4 @@ def test_one_cycle_rises_for_three_tenths_and_falls_to_nearly_nothing():
 
 def test_unknown_schedules_are_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="one of constant, step, cosine, one-cycle"):
-        learning_rates("linear", 0.1, 1, 1, 1)
+        learning_rates("linear", 0.1, np.zeros(1), 1)

@@ -71,13 +71,17 @@ def test_mistakes_of_any_size_and_kind_are_drawn(
 ) -> None:
     images = RNG.integers(0, 256, (count, side, 2 * side, channels), dtype=np.uint8)
     names = [*STRANGE, *range(count)][:count]
+    files = [f"{name}.png" for name in names]
     picture = mistakes_sheet(
-        images, names, names[::-1], [0.5] * count, "on $1,0 images"
+        images, names, names[::-1], [0.5] * count, "on $1,0 images", files
     )
     assert drawn(picture, tmp_path / "a.png").shape[1] > 300
     titles = [axes.get_title() for axes in picture.axes if axes.images]
     assert len(titles) == count
     assert all(title.endswith(", 50 %") for title in titles)
+    below = [text.get_text() for axes in picture.axes for text in axes.texts]
+    assert len(below) == count
+    assert all(text.endswith(".png") for text in below)
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 80])
@@ -139,12 +143,14 @@ def test_the_run_folder_has_a_page_with_pictures(finished: Path) -> None:
     assert {one.name for one in finished.glob("*.png")} == set(shown)
     for heading in ("What was trained", "How far its", "Its mistakes", "How to use it"):
         assert f"\n## {heading}" in page
-    assert "- Network: lenet5, 61,706 parameters." in page
+    assert "- Network: lenet5, 61,706 parameters, 416,520 multiply-adds an" in page
+    assert "| optimizer | SGD, momentum 0.9 |" in page
+    assert "Settings(" not in page
     assert re.search(r"\| validation, last epoch \| \d\.\d{4} \| \S+ % \|", page)
     assert re.search(r"Calibrated on the validation part: temperature \d+\.\d\d", page)
     assert re.search(r"\| (4|5)\.\d\d % \| \S+ % \| 0\.\d{3} \|", page)
     assert f"striate train --config '{finished / 'settings.json'}'" in page
-    assert len(page.splitlines()) < 70
+    assert len(page.splitlines()) < 90
 
 
 def test_lr_find_draws(tmp_path: Path) -> None:

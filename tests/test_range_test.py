@@ -139,6 +139,10 @@ def test_lr_find_suggests_a_rate() -> None:
     assert 0.003 < rate < 0.3
     values = json.loads(run("lr-find", "digits", "--seed", 1, "--json").stdout)
     assert values["suggestion"] == pytest.approx(rate, rel=0.05)
+    lowest = next(row.split() for row in rows if row.startswith("lowest: "))
+    assert float(lowest[3]) == pytest.approx(3 * rate, rel=0.1)
+    assert any(row.split() == [lowest[3], lowest[1]] for row in rows)
+    assert f"default: {values['default']:g}" in rows
     assert len(values["rates"]) == len(values["losses"]) == values["steps"]
     assert values["rates"][0] == pytest.approx(1e-5)
     assert (values["network"], values["data"], values["seed"]) == (

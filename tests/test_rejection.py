@@ -1,6 +1,7 @@
 """Answers one by one: mistakes, rejection, and `unknown` on the command line."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +136,10 @@ def test_predict_answers_unknown(files: tuple[Path, list[str], list[float]]) -> 
         s < between for s in shares
     ]
     assert all(name in line for name, line in zip(names, lines, strict=True))
+    starts = {line.index(name) for name, line in zip(names, lines, strict=True)}
+    assert len(starts) == 1  # names stand one below the other
+    unknown = next(line for line in lines if line.startswith("unknown"))
+    assert re.search(r"\d\.png  \(perhaps (ant|bee|cat) \d+\.\d %\)$", unknown)
     result = CliRunner().invoke(cli.main, [*arguments, "--json"])
     values = [json.loads(line) for line in result.stdout.splitlines()]
     assert [one["rejected"] for one in values] == [s < between for s in shares]

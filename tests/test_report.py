@@ -76,7 +76,8 @@ def test_the_worst_classes_come_worst_first_and_never_faultless() -> None:
 
 def test_a_report_reads_well() -> None:
     assert str(REPORT) == (
-        "55.56 % of 9 images (95 % interval 26.67 to 81.12 %)\n"
+        "55.56 % of 9 images (95 % interval 26.67 to 81.12 %); "
+        "1 of 4 classes untested\n"
         "worst classes: cat (1 of 4 right, 2 taken for bee), "
         "ant (2 of 3 right, 1 taken for bee)"
     )
@@ -96,6 +97,7 @@ def test_json_has_every_class_and_null_where_there_is_none() -> None:
     }
     assert values["per_class"][3]["accuracy"] is None
     assert values["confusion"] == REPORT.confusion.tolist()
+    assert values["untested_classes"] == ["dog"]
 
 
 def test_classes_are_matched_by_name() -> None:

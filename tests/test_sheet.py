@@ -42,6 +42,11 @@ def test_captions_run_on_over_empty_ones_and_stop_at_the_next():
     assert not (set(range(MARGIN + 40, MARGIN + 40 + GAP)) & set(ink([long, "b", ""])))
 
 
+def test_an_empty_cell_stays_white():
+    page = np.asarray(contact_sheet([square(40, 0), None], ["", ""], 2, 40))
+    assert (page[:, MARGIN + 40 + 2 :] == 255).all()
+
+
 def test_what_cannot_be_drawn_is_refused():
     with pytest.raises(ValueError, match="gets 0 images, 0 captions, columns=2"):
         contact_sheet([], [], 2)

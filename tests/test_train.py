@@ -382,3 +382,18 @@ def test_label_smoothing_and_clipping_reach_the_core():
     plain, _ = train()
     for change in ({"label_smoothing": 0.2}, {"clip_norm": 0.01}):
         assert not np.array_equal(train(**change)[0], plain)
+
+
+def test_memory_is_refused_for_changed_images_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(
+        "striate.training.run.check_memory", lambda amount, *_: asked.append(amount)
+    )
+    pixels = np.zeros((4, 100, 100, 3), np.uint8)
+    for level in (None, "light"):
+        network = st.Network([st.GlobalAvgPool2D(), st.Dense(2)], (100, 100, 3))
+        network.fit(pixels, [0, 1, 0, 1], epochs=1, threads=3, augmentation=level)
+    # of 3 threads, each a frame of 16 images of floats
+    assert asked[1] - asked[0] >= 3 * 16 * 103 * 103 * 3 * 4

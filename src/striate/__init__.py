@@ -1,6 +1,15 @@
 """Striate: small convolutional networks on the CPU, in seconds, seen from inside."""
 
+import sys
 from typing import TYPE_CHECKING
+
+# `python -m striate` imports this package before it runs anything of it.
+if sys.argv[:1] == ["-m"] and ("-m", "striate") in zip(
+    sys.orig_argv, sys.orig_argv[1:], strict=False
+):
+    from striate_start import heed
+
+    heed()
 
 from ._core import version as __version__
 from .errors import (
@@ -34,7 +43,7 @@ from .receptive import ReceptiveField, receptive_field
 from .training.augmentation import Augmentation
 from .training.optimizers import SGD, Adam, AdamW
 from .training.stopping import BestWeights, EarlyStopping
-from .zoo import lenet5
+from .zoo import lenet5, mobilenet, resnet, vgg
 
 if TYPE_CHECKING:
     from .data import Data, Dataset, Reading, load_data, read_data
@@ -79,8 +88,11 @@ __all__ = [
     "lenet5",
     "load",
     "load_data",
+    "mobilenet",
     "read_data",
     "receptive_field",
+    "resnet",
+    "vgg",
 ]
 
 
@@ -98,4 +110,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

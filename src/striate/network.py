@@ -114,8 +114,9 @@ class Network(Inspection):
         images_per_second (training only), and with validation data val_loss and
         val_accuracy. Ctrl-C raises KeyboardInterrupt after a whole step and leaves the
         network usable. Raises TrainingError where loss or weights stop being finite,
-        BusyError where another thread uses the network, and ShapeError, DataError or
-        UsageError for arguments, all before anything has changed.
+        BusyError where another thread uses the network; and, before anything has
+        changed, ShapeError, DataError or UsageError for images, labels and what does
+        not go with them, ValueError or TypeError for settings that mean nothing.
         """
         from .training.fit import fit  # here and below: what predicting does not need
 

@@ -13,9 +13,7 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Run the command line of `striate`."""
-    heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if heeded:  # not where the parent had it ignored, as for what runs in background
-        signal.signal(signal.SIGINT, _leave)
+    heeded = heed() or signal.getsignal(signal.SIGINT) is _leave
     from striate.cli import main as run
 
     try:
@@ -23,6 +21,15 @@ def main() -> None:
     finally:
         if heeded:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def heed() -> bool:
+    """Answer Ctrl-C from now on; not where the parent had it ignored, as for what runs
+    in the background. Return whether it is so."""
+    heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if heeded:
+        signal.signal(signal.SIGINT, _leave)
+    return heeded
 
 
 def _leave(*_: object) -> None:

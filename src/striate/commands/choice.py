@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -9,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from ..arguments import spell
-from ..data import Data, Reading
+from ..data import Data, Reading, read_data
 from ..data.load import is_published
 from ..data.reading import Color
 from ..data.splits import recorded_split
@@ -19,6 +20,8 @@ from ..training.settings import Settings
 from ..training.speed import training_speed
 from ..zoo import NETWORKS, input_shape_for
 from ..zoo.auto import choose, choose_within, epochs_within
+from .console import Console
+from .data_options import say_what_was_read
 from .options import Recipe, WholeNumber
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
@@ -31,8 +34,12 @@ WITHOUT_WIDTH = ("lenet5", "lenet5-1998")
 """The networks whose channels are as their papers have them."""
 
 _COLORS: Mapping[int, Color] = {1: "grey", 3: "rgb"}
-_WATCHED = 0.02  # of --minutes, to see how fast networks train here
-_KEPT_BACK = 0.1  # of --minutes, for what is not training and for a machine that slows
+_LOOK, _SHORTEST_LOOK, _LONGEST_LOOK = 0.02, 0.1, 5.0
+"""Share of --minutes, and seconds at least and at most, to see how fast a network is."""
+_USUAL_LOOK = 0.5  # seconds, where the time decides nothing
+_KEPT_BACK = 0.03  # of --minutes, for what comes after training: saving, measuring
+_SLACK = 0.05  # of the time to train in, so that not every delay changes the plan
+_MEASURING = 1 / 3  # of the time to train on an image: forward, but no two gradients
 
 
 def network_options(verb: Verb) -> Verb:
@@ -41,17 +48,21 @@ def network_options(verb: Verb) -> Verb:
         "--network",
         "name",
         type=click.Choice((AUTO, *NETWORKS)),
-        help="What to train; `striate summary NETWORK` shows it, auto chooses by the "
-        "images.  [default: auto; lenet5 for named data sets and IDX]",
+        help="What to train; `striate summary NETWORK DATA` shows it, auto chooses by "
+        "the images.  [default: auto; lenet5 for named data sets and IDX]",
     )
-    width = click.option(
+    return name(width_option(verb))
+
+
+def width_option(verb: Verb) -> Verb:
+    """Give a verb --width."""
+    return click.option(
         "--width",
         type=WholeNumber(1),
         metavar="N",
         help="Channels of the first stage, for auto, vgg, mobilenet and resnet.  "
         "[default: 16; auto: by the images]",
-    )
-    return name(width(verb))
+    )(verb)
 
 
 def default_network(data: str) -> str:
@@ -63,15 +74,52 @@ def default_network(data: str) -> str:
 class Chosen:
     """A network to be trained, its name, and how.
 
-    ``lines`` say why; ``options`` are those of the command line that choose the same
-    again, without asking how fast the machine is.
+    ``title`` tells what a name such as auto came to; ``lines`` say why; ``options`` are
+    those of the command line that choose the same again, without asking how fast the
+    machine is. ``until`` is when training has to end, by `time.monotonic`.
     """
 
     network: Network
     name: str
+    title: str
     settings: Settings
     lines: tuple[str, ...]
     options: Mapping[str, object]
+    until: float | None
+
+
+def read_and_choose(
+    console: Console,
+    data: str,
+    name: str | None,
+    recipe: Recipe,
+    reading: Reading,
+    *,
+    width: int | None,
+    threads: int,
+    earlier: Network | None = None,
+    minutes: float | None = None,
+    check: Callable[[Data], None] | None = None,
+) -> tuple[Data, Chosen]:
+    """Read data, say what they are, ``check`` them, and choose what to train on them.
+
+    A recipe that contradicts itself is told before anything is read.
+    """
+    recipe.build_optimizer(1)
+    loaded = read_data(data, reading=reading, quiet=console.quiet)
+    say_what_was_read(console, loaded)
+    if check:
+        check(loaded)
+    chosen = choose_network(
+        loaded,
+        name or default_network(data),
+        recipe,
+        width=width,
+        earlier=earlier,
+        minutes=minutes,
+        threads=threads,
+    )
+    return loaded, chosen
 
 
 def choose_network(
@@ -92,26 +140,36 @@ def choose_network(
     training = data.training
     count, classes = len(training), len(training.classes)
     automatic = name == AUTO and earlier is None
+    look, until = _USUAL_LOOK, None
+    if minutes is not None:
+        until = time.monotonic() + 60 * minutes * (1 - _KEPT_BACK)
+        look = min(max(_LOOK * 60 * minutes, _SHORTEST_LOOK), _LONGEST_LOOK)
+    measured = count + _MEASURING * len(data.validation or ())  # in an epoch
 
     def settle(network: Network, epochs: int | None) -> Settings:
         return recipe.settle(count, network, chosen=automatic, epochs=epochs)
 
     def speed(network: Network) -> float:
-        return training_speed(
-            network,
-            training.images,
-            training.labels,
-            settle(network, epochs=None),
-            threads=threads,
+        """Images of the training part that are done with in a second."""
+        settings = settle(network, epochs=None)
+        images, labels = training.images, training.labels
+        return (count / measured) * training_speed(
+            network, images, labels, settings, threads=threads, seconds=look
         )
 
+    def fitting(rate: float) -> int:
+        """The epochs that fit into what is left of the time."""
+        assert until is not None
+        left = max(0.0, until - time.monotonic())
+        return epochs_within(left * (1 - _SLACK), rate, count)
+
     epochs = recipe.epochs
-    planned = None if minutes is None else 60 * minutes * (1 - _KEPT_BACK)
     if automatic:
         shape = (*data.size, data.channels)
-        if planned is not None and width is None:
+        if until is not None and width is None:
+            seconds = (until - time.monotonic()) * (1 - _SLACK)
             choice = choose_within(
-                planned, speed, shape, classes, count, seed=recipe.seed
+                seconds, speed, shape, classes, count, seed=recipe.seed
             )
         else:
             choice = choose(
@@ -124,18 +182,26 @@ def choose_network(
             )
         network, epochs = choice.network, choice.epochs
         rate = speed(network)
-        if planned is not None:
-            epochs = epochs_within(planned, rate, count)
+        if until is not None:
+            epochs = fitting(rate)
         lines = replace(choice, epochs=epochs).reason(count, rate).splitlines()
         options: dict[str, object] = {"name": AUTO, "width": choice.width}
+        title = choice.title
     else:
         if earlier is not None:
             network, name = going_on(earlier, data, recipe.seed), TUNED
         else:
-            network = _named(name, width, data, recipe.seed)
-        if planned is not None:
-            epochs = epochs_within(planned, speed(network), count)
-        about = f"network {name}: {network.parameters:,} parameters"
+            network = named_network(
+                name,
+                width,
+                input_shape=input_shape_for((*data.size, data.channels)),
+                classes=classes,
+                seed=recipe.seed,
+            )
+        if until is not None:
+            epochs = fitting(speed(network))
+        title = name if width is None else f"{name} of width {width}"
+        about = f"network {title}: {network.parameters:,} parameters"
         if earlier is not None and network is not earlier:
             about += f"; the last layer is new, for {classes} classes"
         lines = [about]
@@ -144,21 +210,21 @@ def choose_network(
     if not automatic:
         lines.append(_epochs_line(settings.epochs, recipe.epochs, minutes))
     options |= {"epochs": settings.epochs, "minutes": None}
-    return Chosen(network, name, settings, tuple(lines), options)
+    return Chosen(network, name, title, settings, tuple(lines), options, until)
 
 
-def _named(name: str, width: int | None, data: Data, seed: int) -> Network:
-    wide = {} if width is None else {"width": width}
-    if wide and name in WITHOUT_WIDTH:
+def named_network(name: str, width: int | None, **made_for: Any) -> Network:
+    """Return a network of the zoo; ``made_for`` may be input_shape, classes and seed.
+
+    Raises UsageError for the width of a network that has none.
+    """
+    if width is None:
+        return NETWORKS[name](**made_for)
+    if name in WITHOUT_WIDTH:
         raise UsageError(
             f"--width belongs to networks made of stages, not to {name}; leave it out."
         )
-    return NETWORKS[name](
-        input_shape=input_shape_for((*data.size, data.channels)),
-        classes=len(data.training.classes),
-        seed=seed,
-        **wide,
-    )
+    return NETWORKS[name](width=width, **made_for)
 
 
 def _epochs_line(epochs: int, given: int | None, minutes: float | None) -> str:

@@ -8,14 +8,14 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, TextIO
 
 import click
 
 from ..engine.machine import instruction_set
 from ..errors import DataError, ModelFileError, ShapeError, StriateError, UsageError
 from .report import Report
-from .streams import discard, printable
+from .streams import columns, discard, printable, wrapped
 
 FAILED, WRONG_USAGE, BAD_DATA, TARGET_MISSED, INTERRUPTED = 1, 2, 3, 4, 130
 
@@ -42,12 +42,12 @@ class Console:
     def note(self, text: str) -> None:
         """Say something about the work, unless the user wants quiet."""
         if not self.quiet:
-            click.echo(printable(text), err=True)
+            click.echo(on_terminal(text, sys.stderr), err=True)
 
     def detail(self, text: str) -> None:
         """Say something only to those who asked for more with -v."""
         if self.verbose:
-            click.echo(printable(text), err=True)
+            click.echo(on_terminal(text, sys.stderr), err=True)
 
     def problem(self, text: str) -> None:
         """Say what went wrong; that is never left out."""
@@ -60,7 +60,9 @@ class Console:
         no room; either is told once and not again when Python ends.
         """
         try:
-            click.echo(json.dumps(values) if self.json else printable(text))
+            click.echo(
+                json.dumps(values) if self.json else on_terminal(text, sys.stdout)
+            )
         except OSError:
             discard(sys.stdout)
             raise
@@ -68,7 +70,14 @@ class Console:
 
 def complain(text: str) -> None:
     """Say on stderr what went wrong."""
-    click.echo(f"{click.style('Error', fg='red')}: {printable(text)}", err=True)
+    words = on_terminal(f"Error: {text}", sys.stderr).removeprefix("Error")
+    click.echo(f"{click.style('Error', fg='red')}{words}", err=True)
+
+
+def on_terminal(text: str, stream: TextIO) -> str:
+    """Make text printable; where the stream is a terminal, no longer than its lines."""
+    text = printable(text)
+    return wrapped(text, columns(stream)) if stream.isatty() else text
 
 
 def common_options(

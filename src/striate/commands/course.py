@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import click
@@ -18,6 +19,7 @@ from ..images.preprocess import Preprocessing
 from ..network import Network
 from ..training.callbacks import Progress, TrainingPlan
 from ..training.fit import fit
+from ..training.run import Run
 from ..training.settings import Settings
 from ..training.stopping import EarlyStopping
 from .answers import known_labels
@@ -36,6 +38,7 @@ class Course:
     epochs: list[Mapping[str, float]] = field(default_factory=list)
     seconds: float = 0.0
     code: int = 0
+    pace: list[list[int]] = field(default_factory=list)
 
     def on_train_begin(self, network: Network, info: TrainingPlan) -> None:
         """Keep the plan."""
@@ -52,16 +55,41 @@ class Course:
     @property
     def images_per_second(self) -> float | None:
         """The mean speed of training over the whole epochs, or else the last one."""
-        seconds = sum(logs["seconds"] for logs in self.epochs)
-        if self.plan and seconds:
-            return self.plan.images * len(self.epochs) / seconds
+        seconds = [logs["seconds"] for logs in self.epochs]
+        if sum(seconds):
+            speeds = [logs["images_per_second"] for logs in self.epochs]
+            return float(np.dot(speeds, seconds) / sum(seconds))
         return self.last.images_per_second if self.last else None
+
+    @property
+    def shortened(self) -> str:
+        """That there was no time for all epochs, in words; "" where there was.
+
+        >>> plan = TrainingPlan(100, 0, 20, 10, 10, 1, "reference")
+        >>> Course(plan, pace=[[30, 180], [60, 200]]).shortened[-54:]
+        'from epoch 4 on the schedule was gone through unevenly'
+        """
+        if not self.pace or not self.plan:
+            return ""
+        planned, each = self.plan.epochs, self.plan.steps_per_epoch
+        start = self.pace[0][0] // each + 1
+        trained = self.pace[-1][1] / each
+        if trained == planned:
+            return (
+                f"for a while the time looked too short for the {planned} epochs planned, "
+                f"so from epoch {start} on the schedule was gone through unevenly"
+            )
+        return (
+            f"the time was too short for the {planned} epochs planned: {trained:.3g} were "
+            f"trained, and the schedule was gone through faster from epoch {start} on"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON says of the course."""
         speed = self.images_per_second
         return {
             "epochs": len(self.epochs),
+            "planned_epochs": self.plan.epochs if self.plan else None,
             "finished": self.code == 0,
             "loss": self.last.loss if self.last else None,
             "train_seconds": round(self.seconds, 3),
@@ -88,14 +116,22 @@ def follow(
     folder: RunFolder | None,
     preprocessing: Preprocessing | None,
     patience: int | None,
+    until: float | None,
+    pace: Iterable[tuple[int, int]],
+    fingerprint: str,
     interrupts: Interrupts,
 ) -> Course:
-    """Train; Ctrl-C and a loss that is not finite end it early, with good weights."""
+    """Train; Ctrl-C and a loss that is not finite end it early, with good weights.
+
+    ``until`` is when it has to end, by `time.monotonic`: steps are dropped in time;
+    ``pace`` tells how an earlier run did so. ``fingerprint`` is the training images'.
+    """
     course = Course()
     progress = ProgressLine(sys.stderr, console.live)
     stopping = None if patience is None else EarlyStopping(patience)
     callbacks = [course, None if console.quiet else progress, folder, stopping]
     held = (validation.images, _labels(network, validation)) if validation else None
+    seconds = None if until is None else max(0.0, until - time.monotonic())
     began = time.perf_counter()
     try:
         with interrupts.heeded(), progress:
@@ -108,6 +144,8 @@ def follow(
                 callbacks=[one for one in callbacks if one is not None],
                 threads=threads,
                 preprocessing=preprocessing,
+                make_run=partial(Run, seconds=seconds, pace_changes=pace),
+                data_sha256=fingerprint,
             )
     except KeyboardInterrupt:
         if course.plan is None:  # nothing was learned, nor how to treat pixels
@@ -124,6 +162,9 @@ def follow(
         network.classes = training.classes
     course.seconds = time.perf_counter() - began
     console.note(f"trained for {course.seconds:.1f} s")
+    course.pace = network.training["pace"]
+    if course.pace:
+        console.note(f"note: {course.shortened}")
     return course
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 import numpy as np
+from numpy.typing import NDArray
 
 from ..data import Data, Reading, read_data
 from ..data.listing import counted
@@ -142,15 +143,18 @@ def _values(loaded: Data) -> dict[str, Any]:
         "notes": list(survey.notes),
         "unreadable": list(survey.unreadable),
         "duplicates": asdict(survey.duplicates),
+        "series": survey.series and asdict(survey.series),
     }
 
 
 def _write_sheet(loaded: Data, path: Path) -> None:
     """A row of images for every class, or, of many classes, an image of each."""
     classes = loaded.training.classes[:MOST_IMAGES]
-    each = max(1, min(A_ROW, MOST_IMAGES // len(classes)))
     counts = _counts(loaded)
-    images, captions = [], []
+    largest = max(sum(row.values()) for row in counts.values())
+    each = max(1, min(A_ROW, largest, MOST_IMAGES // len(classes)))
+    images: list[NDArray[np.uint8] | None] = []
+    captions: list[str] = []
     for label, name in enumerate(classes):
         found = [
             part.images[place]
@@ -162,8 +166,7 @@ def _write_sheet(loaded: Data, path: Path) -> None:
         captions += [f"{name}: {total}" if each > 1 else name] * bool(found)
         captions += [""] * (len(found) - 1)
         if each > 1 and len(found) < each:  # the next class begins a new row
-            blank = np.full((1, 1, 1), 255, np.uint8)
-            images += [blank] * (each - len(found))
+            images += [None] * (each - len(found))
             captions += [""] * (each - len(found))
     title = (
         f"{loaded.name}: {counted(sum(map(len, loaded.parts().values())), 'image')}, "

@@ -71,7 +71,8 @@ _OPTIONS = (
         type=_SHARE,
         metavar="SHARE",
         help="Share of the training images, such as 0.1, kept apart to try settings on; "
-        "0 for none.  [default: 0.1 for folders, tables and arrays; else none]",
+        "0 for none.  [default: 0.1 for folders, tables and arrays; none for named data "
+        "sets, IDX, and with --train-per-class]",
     ),
     click.option(
         "--test-share",
@@ -84,7 +85,8 @@ _OPTIONS = (
         "--train-per-class",
         type=COUNT,
         metavar="N",
-        help="Train on N images of every class, drawn by --seed; all others test.",
+        help="Train on N images of every class, drawn by --seed; all others test. "
+        "--validation takes its share of these N.",
     ),
     click.option(
         "--group",

@@ -9,7 +9,7 @@ from typing import Any
 import click
 import numpy as np
 
-from ..data import Reading, read_data
+from ..data import Reading
 from ..engine.machine import thread_count
 from ..errors import UsageError
 from ..plotting.figure import NEEDED, available, check_picture, write_png
@@ -22,7 +22,7 @@ from ..training.range_test import (
     range_test,
 )
 from .augment_options import augment_options
-from .choice import choose_network, default_network, network_options
+from .choice import network_options, read_and_choose
 from .console import Console, common_options
 from .data_options import data_options
 from .options import Number, Recipe, WholeNumber, step_options
@@ -101,20 +101,11 @@ def lr_find(
     if output:
         check_picture(output)
     recipe = Recipe(epochs=1, learning_rate=None, schedule="constant", **options)
-    recipe.build_optimizer(1)  # contradictions are told before anything is loaded
     threads = thread_count(threads)
-    loaded = read_data(data, reading=reading, quiet=console.quiet)
-    training = loaded.training
-    chosen = choose_network(
-        loaded,
-        name or default_network(data),
-        recipe,
-        width=width,
-        earlier=None,
-        minutes=None,
-        threads=threads,
+    loaded, chosen = read_and_choose(
+        console, data, name, recipe, reading, width=width, threads=threads
     )
-    name, network, settings = chosen.name, chosen.network, chosen.settings
+    training, network, settings = loaded.training, chosen.network, chosen.settings
     progress = ProgressLine(sys.stderr, live=True)
     shown = console.live and not console.quiet
     with progress if shown else nullcontext():
@@ -132,12 +123,13 @@ def lr_find(
     if output:
         from ..plotting.rates import rates_figure
 
-        title = f"{training.name}, {name}, batches of {settings.batch_size}"
+        title = f"{training.name}, {chosen.title}, batches of {settings.batch_size}"
         write_png(rates_figure(test, title), output)
     values = {
-        "network": name,
+        "network": chosen.name,
         "data": training.name,
         "suggestion": test.suggestion,
+        "default": settings.optimizer.learning_rate,
         "diverged": test.diverged,
         "steps": len(test.losses),
         "rates": test.rates.tolist(),
@@ -146,17 +138,23 @@ def lr_find(
         "batch_size": settings.batch_size,
         "seed": settings.seed,
     }
-    console.result(_text(test, output), values)
+    console.result(_text(test, settings.optimizer.learning_rate, output), values)
     return 0
 
 
-def _text(test: RangeTest, picture: str | None) -> str:
+def _text(test: RangeTest, default: float, picture: str | None) -> str:
     smoothed = test.smoothed
-    places = np.unique(np.linspace(0, len(smoothed) - 1, _ROWS).round().astype(int))
+    lowest = int(smoothed.argmin())
+    spread = np.linspace(0, len(smoothed) - 1, _ROWS).round().astype(int)
     lines = ["learning rate    loss"]
-    lines += [f"{test.rates[at]:13.2g}  {smoothed[at]:6.3f}" for at in places]
+    lines += [
+        f"{test.rates[at]:13.2g}  {smoothed[at]:6.3f}"
+        for at in np.union1d(spread, lowest).tolist()
+    ]
     if test.diverged:
         lines.append(f"diverged at {test.rates[-1]:.2g}")
+    lines.append(f"lowest: {smoothed[lowest]:.3f} at {test.rates[lowest]:.2g}")
+    lines.append(f"default: {default:g}")
     if test.suggestion is None:
         lines.append(
             "no suggestion: the loss did not fall; try other bounds for the rate"

@@ -34,8 +34,9 @@ Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 if TYPE_CHECKING:
     ParamType = click.ParamType[float]
-else:
-    ParamType = click.ParamType  # generic to type checkers only, before click 8.4
+    PairsType = click.ParamType[tuple[tuple[int, int], ...]]
+else:  # generic to type checkers only, before click 8.4
+    ParamType = PairsType = click.ParamType
 
 
 class Number(ParamType):
@@ -74,6 +75,23 @@ class WholeNumber(Number):
 
     def __init__(self, low: int, high: float = math.inf) -> None:
         super().__init__(low, high, "[]")
+
+
+class Pairs(PairsType):
+    """Pairs of whole numbers, such as 9:15,12:14, or as a settings.json has them."""
+
+    name = "pairs"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[tuple[int, int], ...]:
+        """Return the pairs, or fail where they are none."""
+        if isinstance(value, str):
+            value = [pair.split(":") for pair in value.split(",")]
+        try:
+            return tuple((int(first), int(second)) for first, second in value)
+        except (TypeError, ValueError):
+            self.fail(f"{value!r} is not pairs such as 9:15,12:14.", param, ctx)
 
 
 CHOSEN_SMOOTHING = 0.1  # of labels, for networks chosen by the data

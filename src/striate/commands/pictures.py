@@ -22,10 +22,11 @@ def draw_pictures(
     folder: Path,
     history: Mapping[str, Sequence[float]],
     reports: Iterable[tuple[str, tuple[Report, Dataset]]],
+    names: Sequence[str] = (),
 ) -> dict[str, str]:
     """Draw curves, confusion matrix and worst mistakes; return file names by subject.
 
-    ``reports`` has at most one part of the data by name. What there is nothing of
+    ``reports`` has at most one part of the data by name, ``names`` its files. What there is nothing of
     (epochs, mistakes) is not drawn; without matplotlib that is said and nothing is.
     """
     if not available():
@@ -35,13 +36,17 @@ def draw_pictures(
 
     figures = {"curves": training_curves(history)} if history else {}
     for part, (report, dataset) in reports:
-        figures |= _report_figures(f"{report.images:,} {part} images", report, dataset)
+        figures |= _report_figures(
+            f"{report.images:,} {part} images", report, dataset, names
+        )
     for name, figure in figures.items():
         write_png(figure, folder / f"{name}.png")
     return {name: f"{name}.png" for name in figures}
 
 
-def _report_figures(title: str, report: Report, dataset: Dataset) -> dict[str, Figure]:
+def _report_figures(
+    title: str, report: Report, dataset: Dataset, names: Sequence[str]
+) -> dict[str, Figure]:
     from ..plotting.confusion import confusion_figure
     from ..plotting.mistakes import MOST_IMAGES, mistakes_sheet
 
@@ -58,6 +63,7 @@ def _report_figures(title: str, report: Report, dataset: Dataset) -> dict[str, F
             [report.classes[index] for index in answers.labels[shown]],
             [report.classes[index] for index in answers.answered[shown]],
             answers.confidence[shown].tolist(),
-            f"{count} on {title}: true class → answer, probability",
+            title=f"{count} on {title}: true class → answer, probability",
+            names=[names[place].rsplit("/", 1)[-1] for place in shown if names],
         )
     return figures

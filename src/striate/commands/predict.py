@@ -91,7 +91,7 @@ def predict(
                 (answer,) = file_predictions(
                     [name], [None], one, network.classes, reject
                 )
-                _answer(console, answer, top, reject > 0)
+                _answer(console, answer, top)
     return code
 
 
@@ -117,18 +117,22 @@ def _read(
     return pixels
 
 
-def _answer(
-    console: Console, answer: FilePrediction, top: int | None, rejecting: bool
-) -> None:
+def _answer(console: Console, answer: FilePrediction, top: int | None) -> None:
     likeliest = sorted(answer.probabilities.items(), key=lambda item: -item[1])
     width = max(len(str(label)) for label in answer.probabilities)
-    text = ""
-    if rejecting:
-        text = f"{_UNKNOWN if answer.rejected else '':{len(_UNKNOWN)}}  "
-    text += "".join(
-        f"{label!s:{width}}  {100 * share:5.1f} %  "
+    shown = [
+        f"{label!s:{width}}  {100 * share:5.1f} %"
         for label, share in likeliest[: top or 1]
-    )
+    ]
+    file = click.format_filename(answer.file)
+    if answer.rejected:  # in place of the answer; what it would be stands behind
+        gap = " " * max(0, len(shown[0]) - len(_UNKNOWN))
+        likely = ", ".join(
+            f"{label} {100 * share:.1f} %" for label, share in likeliest[: top or 1]
+        )
+        text = f"{_UNKNOWN}{gap}  {file}  (perhaps {likely})"
+    else:
+        text = "  ".join([*shown, file])
     listed = likeliest[:top] if top else answer.probabilities.items()
     values = {
         "file": answer.file,
@@ -137,7 +141,7 @@ def _answer(
         "rejected": answer.rejected,
         "probabilities": {str(label): share for label, share in listed},
     }
-    console.result(text + click.format_filename(answer.file), values)
+    console.result(text, values)
 
 
 def _refuse(console: Console, name: str, error: DataError) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Self, TextIO
+
+from .streams import columns
 
 if TYPE_CHECKING:
     from ..training.callbacks import Progress
@@ -69,12 +70,7 @@ class ProgressLine:
         self._stream.flush()
 
     def _width(self) -> int:
-        """The columns that can be used; the last one would begin a new line."""
-        try:
-            columns = os.get_terminal_size(self._stream.fileno()).columns
-        except (OSError, ValueError):
-            columns = 0
-        return (columns or 80) - 1  # terminals without a size say 0
+        return columns(self._stream)
 
 
 def _say(info: Progress, validation: float | None, width: float = math.inf) -> str:

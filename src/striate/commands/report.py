@@ -138,6 +138,21 @@ class Report:
         )
 
     @property
+    def untested(self) -> tuple[str | int, ...]:
+        """The classes that no image belongs to, of which the accuracy says nothing."""
+        return tuple(one.name for one in self.per_class if not one.images)
+
+    @property
+    def untested_share(self) -> str:
+        """How many classes are untested, in words; "" where none is.
+
+        >>> Report.measure([0, 1], [0, 1], ("ant", "bee", "cat")).untested_share
+        '1 of 3 classes untested'
+        """
+        count = len(self.untested)
+        return f"{count:,} of {len(self.classes):,} classes untested" if count else ""
+
+    @property
     def rejections(self) -> tuple[Rejection, ...]:
         """The accuracy where the least confident answers are not given."""
         return self.answers.rejections() if self.answers else ()
@@ -182,6 +197,7 @@ class Report:
             "confusion": self.confusion.tolist(),
             "rejected": rejected_values(self.rejections),
             "calibration_error": self.calibration_error,
+            "untested_classes": list(self.untested),
         }
 
     def __str__(self) -> str:
@@ -191,7 +207,7 @@ class Report:
             f"{100 * self.accuracy:.2f} % of {self.images:,} images "
             f"(95 % interval {100 * low:.2f} to {100 * high:.2f} %)"
         )
-        lines = [text]
+        lines = ["; ".join(filter(None, (text, self.untested_share)))]
         if worst := self.worst():
             lines.append(f"worst classes: {', '.join(map(self._say, worst))}")
             better = [

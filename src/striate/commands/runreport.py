@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..arguments import spell
+from ..data.listing import few
+from ..plotting.mistakes import MOST_IMAGES
 from .console import Console, percent
 from .outcome import Outcome
 from .pictures import draw_pictures
 from .report import Report
 from .runfolder import AUGMENTED, RunFolder, versions
+from .settings_table import settings_rows
 
+# What Markdown takes for marks: an underscore only where it is not inside a word.
+_MARKS = re.compile(r"[\\`*{}\[\]<>#|~$&]|(?<![^\W_])_|_(?![^\W_])")
 _WORST = 8  # classes that the page lists
 
 
 def write_report(console: Console, folder: RunFolder, outcome: Outcome) -> None:
     """Write report.md and its pictures, of the part that counts most, into a folder."""
     epochs = outcome.course.epochs
-    names = dict.fromkeys(name for logs in epochs for name in logs)
-    history = {name: [logs[name] for logs in epochs] for name in names}
+    measures = dict.fromkeys(name for logs in epochs for name in logs)
+    history = {name: [logs[name] for logs in epochs] for name in measures}
     told = list(outcome.reports.items())[-1:]
-    pictures = draw_pictures(console, folder.path, history, told)
+    names = [name for part, _ in told for name in outcome.data.part_names(part)]
+    pictures = draw_pictures(console, folder.path, history, told, names)
     if (folder.path / AUGMENTED).exists():
         pictures["augmented"] = AUGMENTED
     folder.write_report(str(RunReport(folder.path, outcome, history, pictures)))
@@ -57,12 +65,17 @@ class RunReport:
 
     def _lines(self) -> Iterator[str]:
         result = self.result
-        yield from (f"# {plain(result['data'])}: {plain(result['network'])}", "")
+        yield from (f"# {plain(result['data'])}: {plain(result['architecture'])}", "")
         told = list(self.reports.items())[-1:]
         for part, report in told:
             low, high = map(percent, report.interval)
             share = f"{percent(report.accuracy)} of {report.images:,} {part} images"
-            yield from (f"**{share} right** (95 % interval {low} to {high}).", "")
+            untested = ""
+            if report.untested:
+                names = plain(few(list(report.untested)))
+                untested = f"; {report.untested_share}: {names}"
+            interval = f"(95 % interval {low} to {high}){untested}."
+            yield from (f"**{share} right** {interval}", "")
         yield from self._training()
         for _, report in told:
             yield from self._confidence(report)
@@ -85,17 +98,28 @@ class RunReport:
         course += f", {speed:,.0f} images/s" if speed else ""
         course += f" on {result['threads']} threads ({result['isa']})"
         course += "" if result["finished"] else "; it ended early"
-        parameters = f"{result['parameters']:,} parameters"
+        if shortened := self.outcome.course.shortened:
+            course += f"; {shortened}"
+        network = self.outcome.chosen.network
+        size = (
+            f"{network.parameters:,} parameters, "
+            f"{network.summary().multiply_adds:,} multiply-adds an image of "
+            f"{spell(network.input_shape)}"
+        )
+        settings = settings_rows(network.training)
         yield from (
             "## What was trained, and how it went",
             "",
             f"- Data: {plain(result['data'])}, {', '.join(counts)}.",
-            f"- Network: {plain(result['network'])}, {parameters}.",
+            f"- Network: {plain(result['architecture'])}, {size}.",
             f"- Why: {plain('; '.join(self.outcome.chosen.lines))}.",
             *(f"- Images: {plain(line)}" for line in self.outcome.data.survey.choices),
             *(f"- Note: {plain(line)}" for line in self.outcome.data.survey.notes),
-            f"- Settings: `{self.outcome.chosen.settings}`.",
             f"- Course: {course}.",
+            "",
+            "| setting | |",
+            "|---|---|",
+            *(f"| {name} | {plain(value)} |" for name, value in settings),
             "",
         )
         if self.history.get("loss"):
@@ -159,6 +183,23 @@ class RunReport:
         yield ""
         yield from self._picture("confusion", "confusion matrix")
         yield from self._picture("mistakes", "the most confident mistakes")
+        yield from self._wrong_answers(report)
+
+    def _wrong_answers(self, report: Report) -> Iterator[str]:
+        """The most confident mistakes by their files, in the order of the picture."""
+        part = list(self.reports)[-1]
+        names = self.outcome.data.part_names(part)
+        answers = report.answers
+        if answers is None or not names:
+            return
+        yield "| most confident mistakes | class | taken for | probability |"
+        yield "|---|---|---|---:|"
+        for place in answers.mistakes()[:MOST_IMAGES].tolist():
+            classes = (answers.labels[place], answers.answered[place])
+            true, answered = (plain(report.classes[one]) for one in classes)
+            sure = percent(float(answers.confidence[place]))
+            yield f"| {plain(names[place])} | {true} | {answered} | {sure} |"
+        yield ""
 
     def _use(self) -> Iterator[str]:
         name = shlex.quote(_encodable(self.result["model"]))
@@ -185,11 +226,10 @@ class RunReport:
 def plain(name: object) -> str:
     """Return a name as Markdown that shows it as it is, on one line.
 
-    >>> plain("a|b*c")
-    'a\\\\|b\\\\*c'
+    >>> plain("a|b*c"), plain("film_7/_1.png")
+    ('a\\\\|b\\\\*c', 'film_7/\\\\_1.png')
     """
-    text = " ".join(_encodable(name).split())
-    return "".join(f"\\{one}" if one in "\\`*_{}[]<>#|~$&" else one for one in text)
+    return _MARKS.sub(r"\\\g<0>", " ".join(_encodable(name).split()))
 
 
 def _encodable(name: object) -> str:

@@ -16,6 +16,9 @@ _UNPRINTABLE = re.compile(
 )
 
 
+_WORDS = re.compile(r"--\S+ '[^']*'\S*|\S+")
+
+
 def printable(text: str) -> str:
     """Spell out control characters: names in files may come from anybody.
 
@@ -23,6 +26,46 @@ def printable(text: str) -> str:
     cat\\x1b[2J
     """
     return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def columns(stream: TextIO) -> int:
+    """The columns of a terminal that can be used; the last would begin a new line."""
+    try:
+        known = os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        known = 0
+    return (known or 80) - 1  # terminals without a size say 0
+
+
+def wrapped(text: str, width: int) -> str:
+    """Break lines that are longer than ``width`` between words.
+
+    What follows is indented by two more. An option stays with its value in quotes, so
+    that it can be pasted; what stands in columns stays as it is.
+
+    >>> print(wrapped("  keep them together with --group '^a b' or not", 20))
+      keep them
+        together with
+        --group '^a b'
+        or not
+    """
+    return "\n".join(
+        piece for line in text.split("\n") for piece in _pieces(line, width)
+    )
+
+
+def _pieces(line: str, width: int) -> Iterator[str]:
+    indent = line[: len(line) - len(line.lstrip())]
+    whole = len(line) <= width or "  " in line.strip()
+    words = [] if whole else _WORDS.findall(line)
+    piece = indent + words[0] if words else line
+    for word in words[1:]:
+        if len(piece) + 1 + len(word) <= width:
+            piece = f"{piece} {word}"
+        else:
+            yield piece
+            piece = f"{indent}  {word}"
+    yield piece
 
 
 class Words:

@@ -3,35 +3,81 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import click
 
-from ..errors import ModelFileError
-from ..network import load
-from ..zoo import NETWORKS
+from ..data import Reading, read_data
+from ..errors import ModelFileError, UsageError
+from ..network import Network, load
+from ..zoo import NETWORKS, input_shape_for
+from ..zoo.auto import choose
+from .choice import AUTO, named_network, width_option
 from .console import Console, common_options
+from .data_options import data_options
 
 
 @click.command()
 @click.argument("model", metavar="MODEL|NETWORK")
+@click.argument("data", required=False)
+@width_option
 @common_options
-def summary(console: Console, /, model: str) -> int:
+@data_options
+def summary(
+    console: Console,
+    /,
+    model: str,
+    data: str | None,
+    width: int | None,
+    reading: Reading,
+) -> int:
     """Show layers, shapes, parameters and receptive fields.
 
-    MODEL is a model file, NETWORK one of lenet5, lenet5-1998, vgg, mobilenet and resnet.
-    These are shown for their usual images and 10 classes.
+    MODEL is a model file, NETWORK one of auto, lenet5, lenet5-1998, vgg, mobilenet and
+    resnet. With DATA, and the options that say how its images are read, a network is
+    shown as `striate train` would make it for these; else for its usual images and 10
+    classes.
 
     \b
     Examples:
       striate summary lenet5
+      striate summary vgg --width 32
+      striate summary auto photos/
       striate summary mnist-lenet5.safetensors --json
     """
-    if model not in NETWORKS and not os.path.exists(model):
+    if model == AUTO and data is None:
+        raise UsageError(
+            "auto chooses by the images, so it needs DATA: striate summary auto photos/"
+        )
+    if model in (AUTO, *NETWORKS):
+        network = _untrained(console, model, data, width, reading)
+    elif not os.path.exists(model):
         raise ModelFileError(
             f"There is no model file {model}, and no network of that name; give the path "
-            f"of a model, or one of {', '.join(NETWORKS)}."
+            f"of a model, or one of {', '.join((AUTO, *NETWORKS))}."
         )
-    network = NETWORKS[model]() if model in NETWORKS else load(model)
+    elif data is not None or width is not None:
+        raise UsageError(
+            f"{model} is a model, whose size is settled; leave out DATA and --width."
+        )
+    else:
+        network = load(model)
     table = network.summary()
     console.result(str(table), table.to_dict())
     return 0
+
+
+def _untrained(
+    console: Console, name: str, data: str | None, width: int | None, reading: Reading
+) -> Network:
+    """A network of the zoo as it would be trained: for data, or for its usual images."""
+    made_for: dict[str, Any] = {}
+    if data is not None:
+        loaded = read_data(data, reading=reading, quiet=console.quiet)
+        shape, classes = (*loaded.size, loaded.channels), loaded.training.classes
+        if name == AUTO:
+            choice = choose(shape, len(classes), len(loaded.training), width=width)
+            console.note(choice.why)
+            return choice.network
+        made_for = {"input_shape": input_shape_for(shape), "classes": len(classes)}
+    return named_network(name, width, **made_for)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ..data import Data, Reading, data_hash, read_data
+from ..data import Data, Reading, data_hash
+from ..data.load import is_published
 from ..data.splits import recorded_split
 from ..engine.machine import instruction_set, thread_count
 from ..errors import UsageError
@@ -18,18 +20,13 @@ from ..saving.files import check_destination
 from ..saving.modelfile import unwritable
 from .answers import calibrate
 from .augment_options import augment_options
-from .choice import (
-    choose_network,
-    default_network,
-    network_options,
-    read_as,
-)
+from .choice import network_options, read_and_choose, read_as
 from .config import config_option, differences, is_repeated, recorded_options
 from .console import SAVED, Console, common_options, target
 from .course import follow
-from .data_options import data_options, say_what_was_read
+from .data_options import data_options
 from .interrupts import Interrupts
-from .options import TARGET, Number, Recipe, WholeNumber, recipe_options
+from .options import TARGET, Number, Pairs, Recipe, WholeNumber, recipe_options
 from .outcome import Outcome
 from .runfolder import RunFolder, versions
 from .runreport import write_report
@@ -56,6 +53,13 @@ from .runreport import write_report
     type=WholeNumber(1),
     metavar="N",
     help="Stop after N epochs without a lower validation loss, and keep the best.",
+)
+@click.option(
+    "--pace",
+    type=Pairs(),
+    hidden=True,
+    help="How a run that had too little time went through its schedule; settings.json "
+    "has it, so that --config does the same.",
 )
 @recipe_options
 @augment_options
@@ -95,6 +99,7 @@ def train(
     earlier: str | None,
     minutes: float | None,
     patience: int | None,
+    pace: tuple[tuple[int, int], ...] | None,
     reading: Reading,
     threads: int | None,
     output: str | None,
@@ -121,24 +126,29 @@ def train(
       striate train --config runs/adam/settings.json --run runs/again
     """
     recipe = Recipe(**options)
-    recipe.build_optimizer(1)  # contradictions are told before anything is loaded
     _refuse_contradictions(name, earlier, minutes, recipe.epochs)
+    if (
+        patience is not None
+        and not reading.validation
+        and (reading.validation == 0 or is_published(data))
+    ):
+        raise _unwatched(data)
     threads = thread_count(threads)
     start, before = load(earlier) if earlier else None, None
     if start:
         before = recorded_split(start.training)
         reading = read_as(start, reading)
-    loaded = read_data(data, reading=reading, quiet=console.quiet)
-    say_what_was_read(console, loaded)
-    _refuse_missing_parts(loaded, fail_under, patience)
-    chosen = choose_network(
-        loaded,
-        name or default_network(data),
+    loaded, chosen = read_and_choose(
+        console,
+        data,
+        name,
         recipe,
+        reading,
         width=width,
+        threads=threads,
         earlier=start,
         minutes=minutes,
-        threads=threads,
+        check=partial(_refuse_missing_parts, fail_under=fail_under, patience=patience),
     )
     network, settings = chosen.network, chosen.settings
     folder = RunFolder(run) if run else None
@@ -147,10 +157,11 @@ def train(
         path = folder.path / path
     _check(path)
     context = click.get_current_context()
+    fingerprint = data_hash(loaded.training.images, loaded.training.labels)
     if folder or is_repeated(context):
         record = {
             "network": chosen.name,
-            "data": _describe(data, loaded),
+            "data": _describe(data, loaded, fingerprint),
             "reading": asdict(reading),
             "settings": settings.to_config(),
             "seed": settings.seed,
@@ -178,6 +189,9 @@ def train(
             folder,
             None if start else loaded.preprocessing(network.input_shape),
             patience,
+            chosen.until,
+            pace or (),
+            fingerprint,
             interrupts,
         )
         if loaded.split:
@@ -185,6 +199,8 @@ def train(
             network.training = {**network.training, "split": split.to_config()}
         if loaded.validation:
             calibrate(network, loaded.validation)
+        if folder and course.pace:  # what was planned is not what was done
+            folder.write_settings(kept | {"pace": course.pace}, record)
         path = _save(console, network, path, unfinished=course.code != 0)
         context.meta[SAVED] = path
     best = None
@@ -229,10 +245,14 @@ def _refuse_missing_parts(
             "test nor a validation part; give one of --test-share and --validation."
         )
     if patience is not None and not data.validation:
-        raise UsageError(
-            f"--patience watches the validation loss, but {data.name} has no validation "
-            "part; give --validation 0.1."
-        )
+        raise _unwatched(data.name)
+
+
+def _unwatched(name: str) -> UsageError:
+    return UsageError(
+        f"--patience watches the validation loss, but {name} has no validation part; "
+        "give --validation 0.1."
+    )
 
 
 def _check(path: Path) -> None:
@@ -242,16 +262,22 @@ def _check(path: Path) -> None:
         raise unwritable(path, error) from error
 
 
-def _describe(source: str, data: Data) -> dict[str, Any]:
-    """Return what identifies the images: names, counts and hashes."""
+def _describe(source: str, data: Data, fingerprint: str) -> dict[str, Any]:
+    """Return what identifies the images: names, counts and hashes.
+
+    ``fingerprint`` is that of the training part.
+    """
+    held_back = {"validation": data.validation, "test": data.test}
     return {
         "source": source,
         "name": data.name,
         "classes": list(data.training.classes),
         "images": {part: len(dataset) for part, dataset in data.parts().items()},
-        "sha256": {
+        "sha256": {"training": fingerprint}
+        | {
             part: data_hash(dataset.images, dataset.labels)
-            for part, dataset in data.parts().items()
+            for part, dataset in held_back.items()
+            if dataset
         },
     }
 

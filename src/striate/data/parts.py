@@ -64,3 +64,12 @@ class Data:
         return Preprocessing.measure(
             self.training.images, input_shape, fit=self.fit, ground=self.ground
         )
+
+    def part_names(self, part: str) -> tuple[str, ...]:
+        """What the images of a part are called, in their order."""
+        first = 0
+        for name, dataset in self.parts().items():
+            if name == part:
+                return self.names[first : first + len(dataset)]
+            first += len(dataset)
+        return ()

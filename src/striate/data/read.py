@@ -25,6 +25,7 @@ from .listing import PARTS, Listing, Source, counted
 from .load import is_published, load_published
 from .parts import Data
 from .reading import SHARE, Reading
+from .series import Series, find_series
 from .sizes import Sizes, default_size
 from .splits import Hashes, Split, SplitRule, assign, split_off
 from .survey import (
@@ -33,6 +34,7 @@ from .survey import (
     fitting_choices,
     kind_of,
     part_notes,
+    series_notes,
     split_choices,
     survey_of_arrays,
     unreadable_note,
@@ -226,6 +228,7 @@ def _read(listing: Listing, reading: Reading, quiet: bool) -> Data:
         images.codes,
         decoded.near,
     )
+    series = _torn_series(images, decoded.pixels)
     return Data(
         training,
         validation,
@@ -241,11 +244,13 @@ def _read(listing: Listing, reading: Reading, quiet: bool) -> Data:
             notes=(
                 *listing.notes,
                 *unreadable_note(unreadable, len(listing)),
-                *part_notes(images.listing, images.codes),
+                *part_notes(images.listing, rule, images.codes),
+                *series_notes(series, rule),
                 *duplicate_notes(duplicates),
             ),
             unreadable=unreadable,
             duplicates=duplicates,
+            series=series,
         ),
         fit=fitting.fit,
         ground=fitting.ground,
@@ -295,6 +300,16 @@ def _fitting(listing: Listing, sizes: Sizes, index: Index, reading: Reading) -> 
         fit=reading.fit,
         ground=index.ground,
     )
+
+
+def _torn_series(images: _Images, pixels: NDArray[np.uint8]) -> Series | None:
+    """Series that the split tears apart; none where the user said what a group is."""
+    listing = images.listing
+    if listing.groups:
+        return None
+    given = np.array(listing.parts or ["training"] * len(listing))
+    codes = np.where(given == "training", images.codes, -1)
+    return find_series(listing.names, listing.labels, codes, pixels)
 
 
 def _check(whole: Listing, left: Listing, faults: Sequence[str], strict: bool) -> None:

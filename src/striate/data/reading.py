@@ -28,10 +28,11 @@ class Reading:
         color: "grey", "rgb", or "auto": grey where all pixels are.
         validation: share of the training images that validates where no part is given
             to it; 0 for none. By default a tenth of folders, arrays and tables, none of
-            named data sets and IDX.
+            named data sets and IDX, nor with `train_per_class`.
         test_share: share of all images that tests where no part is given; 0 for none.
             By default a tenth.
-        train_per_class: so many images of each class train and all others test.
+        train_per_class: so many images of each class train, or validate where a share
+            for that is given, and all others test.
         group: regular expression; images whose names give the same match (its first
             group, if it has one) stay in one part. It is searched in the file's name,
             or, with a slash in it, in the path below the folder.

@@ -13,8 +13,9 @@ from ..images.fitting import Fit
 from .decode import Fitting
 from .duplicates import Duplicates, Pair
 from .index import flat_share
-from .listing import PARTS, Listing, counted, few
+from .listing import PARTS, Listing, Part, counted, few
 from .reading import Reading
+from .series import Series
 from .sizes import Sizes, spell
 from .splits import SplitRule
 
@@ -23,6 +24,7 @@ FLAT = (
     0.5  # share of neighbouring pixels that are alike, from which on images are drawn
 )
 SHOWN = 3  # names in a note
+SHARES: dict[Part, str] = {"validation": "validation", "test": "test-share"}
 FITTED: dict[Fit, str] = {
     "pad": "padded: the aspect is kept, the border's colour fills up",
     "crop": "cropped: the aspect is kept, what is left over cut off",
@@ -42,6 +44,7 @@ class Survey:
         notes: what the user should know, a sentence each.
         unreadable: every image that cannot be read, with the reason.
         duplicates: what occurs more than once.
+        series: what names suggest to keep together, where the split tears it apart.
     """
 
     sizes: Sizes
@@ -51,6 +54,7 @@ class Survey:
     notes: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
     duplicates: Duplicates = Duplicates()  # noqa: RUF009 - it is frozen
+    series: Series | None = None
 
 
 def kind_of(flat: float) -> Kind:
@@ -108,12 +112,29 @@ def duplicate_notes(found: Duplicates) -> list[str]:
     ]
 
 
+def series_notes(series: Series | None, rule: SplitRule) -> list[str]:
+    """That the split tears apart what names suggest to keep together, and the remedy."""
+    if series is None:
+        return []
+    first, second = (name.rsplit("/", 1)[-1] for name in series.example)
+    drawn = "" if rule.train_per_class is None else ", without --train-per-class"
+    note = (
+        f"names such as {first} and {second} look like frames of one film or track, and "
+        f"{series.torn:,} of {series.groups:,} such series have images in more than one "
+        "part, which makes the accuracy look better than it is; keep each together with "
+        f"--group '{series.pattern}' ({counted(series.groups, 'group')}){drawn}"
+    )
+    return [note]
+
+
 def _pairs(pairs: Sequence[Pair]) -> str:
     shown = ", ".join(f"{first} and {second}" for first, second in pairs[:SHOWN])
     return f"{shown} ..." if len(pairs) > SHOWN else shown
 
 
-def part_notes(listing: Listing, codes: NDArray[np.int64]) -> list[str]:
+def part_notes(
+    listing: Listing, rule: SplitRule, codes: NDArray[np.int64]
+) -> list[str]:
     """Classes that the parts do not share, and groups that they do."""
     counts = np.stack(
         [
@@ -132,7 +153,11 @@ def part_notes(listing: Listing, codes: NDArray[np.int64]) -> list[str]:
     for part, row in zip(PARTS[1:], counts[1:], strict=True):
         missing = names[(row == 0) & (counts[0] > 0)].tolist()
         if row.any() and missing:
-            notes.append(f"the {part} part has no image of {few(missing)}")
+            by_share = part not in listing.parts and (
+                part == "validation" or rule.train_per_class is None
+            )
+            remedy = f"; a larger --{SHARES[part]} gives it more" if by_share else ""
+            notes.append(f"the {part} part has no image of {few(missing)}{remedy}")
     return notes + _torn_groups(listing, codes)
 
 

@@ -133,6 +133,16 @@ def augmentation_rule(settled: Augmentation) -> _core.Augmentation:
     )
 
 
+def augmentation_bytes(shape: Shape, threads: int) -> int:
+    """Return what changing images of a network's input (H,W,C) takes at most, in bytes.
+
+    Each thread has 16 images with a margin to sample from, as many to mix them with, and
+    a grid, hardly finer than pixels, of two coordinates to bend them by.
+    """
+    height, width, channels = shape
+    return threads * 16 * 4 * (2 * channels + 2) * (height + 4) * (width + 4)
+
+
 def _planes(shape: Shape) -> tuple[int, int, int]:
     """(H, W, C) or (D,) as the core's (C, H, W); a flat vector is D planes of 1 x 1."""
     if len(shape) == 1:

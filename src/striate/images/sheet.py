@@ -22,7 +22,7 @@ PAPER, FRAME, INK = (255, 255, 255), (205, 205, 205), (40, 40, 40)
 
 
 def contact_sheet(
-    images: Sequence[NDArray[np.uint8]],
+    images: Sequence[NDArray[np.uint8] | None],
     captions: Sequence[str],
     columns: int,
     cell: int = 96,
@@ -35,7 +35,8 @@ def contact_sheet(
     are empty, and is cut off with an ellipsis where it would meet the next one.
 
     Arguments:
-        images: uint8 pixels of any sizes, each of shape (H, W, 1) or (H, W, 3).
+        images: uint8 pixels of any sizes, each of shape (H, W, 1) or (H, W, 3); None
+            leaves a cell empty.
         captions: one for each image; "" for none. Without any word no room is left.
         columns: cells in a row, at least 1.
         cell: width and height of a cell, in pixels.
@@ -75,11 +76,13 @@ def contact_sheet(
         row, column = divmod(index, columns)
         x = MARGIN + column * (cell + GAP)
         y = top + row * (cell + words + GAP)
-        picture = _in_cell(pixels, cell)
-        left, upper = x + (cell - picture.width) // 2, y + (cell - picture.height) // 2
-        page.paste(picture, (left, upper))
-        corners = left - 1, upper - 1, left + picture.width, upper + picture.height
-        draw.rectangle(corners, outline=FRAME)
+        if pixels is not None:
+            picture = _in_cell(pixels, cell)
+            left = x + (cell - picture.width) // 2
+            upper = y + (cell - picture.height) // 2
+            page.paste(picture, (left, upper))
+            corners = left - 1, upper - 1, left + picture.width, upper + picture.height
+            draw.rectangle(corners, outline=FRAME)
         if caption:
             free = 1
             while column + free < columns and not "".join(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
 from ..arguments import spell
@@ -40,13 +40,16 @@ def fit(
     preprocessed: bool = False,
     preprocessing: Preprocessing | None = None,
     make_run: Callable[..., Run] = Run,
+    data_sha256: str | None = None,
 ) -> History:
     """Train a network; `Network.fit` says what the arguments mean.
 
     Everything is checked before the network changes. However the run ends, the network
     is left usable and `network.training` tells what happened. `make_run` may give a run
-    that goes otherwise than `Run`.
+    that goes otherwise than `Run`; `data_sha256`, where it is known, saves computing it.
     """
+    from ..data.dataset import data_hash
+
     hooks = Callbacks(callbacks)
     team = thread_count(threads)
     engine = network.engine
@@ -68,7 +71,9 @@ def fit(
         examples = Examples(inputs, indices, weights)
         validation = _validation(validation_data, rule, classes, preprocessed)
         run = make_run(engine, examples, validation, settings, team)
-        record = _Record(network, run, images=inputs.array, labels=labels)
+        if data_sha256 is None:
+            data_sha256 = data_hash(inputs.array, np.asarray(labels))
+        record = _Record(network, run, inputs.array, data_sha256)
         network.stop_training = False
         network.learned(rule.preprocessing, classes, _mirrors(settings.augmentation))
         info = TrainingPlan(
@@ -164,10 +169,8 @@ class _Record:
     """
 
     def __init__(
-        self, network: Network, run: Run, *, images: Any, labels: object
+        self, network: Network, run: Run, images: NDArray[Any], data_sha256: str
     ) -> None:
-        from ..data import data_hash
-
         self._network = network
         self._run = run
         before = network.training
@@ -179,7 +182,7 @@ class _Record:
             "settings": run.settings.to_config(),
             "images": len(images),
             "input": "pixels" if images.dtype == np.uint8 else "floats",
-            "data_sha256": data_hash(images, np.asarray(labels)),
+            "data_sha256": data_sha256,
             "earlier_epochs": earlier,
         }
 
@@ -193,6 +196,7 @@ class _Record:
         self._network.training = {
             **self._fixed,
             "epochs": len(history.get("loss", [])),
+            "pace": [list(change) for change in self._run.pace.changes],
             "ending": ending,
             "history": history,
         }

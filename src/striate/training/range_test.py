@@ -83,8 +83,8 @@ class _RangeRun(Run):
         self._losses = losses
         super().__init__(*arguments)
 
-    def _learning_rates(self, epoch: int) -> NDArray[np.float64]:
-        steps = np.arange((epoch - 1) * self.steps, epoch * self.steps)
+    def _learning_rates(self, first: int, count: int) -> NDArray[np.float64]:
+        steps = np.arange(first, first + count)
         return self._given[np.minimum(steps, len(self._given) - 1)]
 
     def _train(

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
 from ..engine.compute import Engine
-from ..engine.lowering import augmentation_rule, update_rule
+from ..engine.lowering import augmentation_bytes, augmentation_rule, update_rule
 from ..engine.machine import check_memory
 from ..engine.randomness import epoch_order
 from ..errors import TrainingError
 from .averaging import Average
 from .callbacks import Callbacks, Progress
 from .evaluation import Examples, evaluate
+from .pace import Pace
 from .schedules import learning_rates
 from .settings import Settings
 
@@ -54,7 +56,11 @@ class _Totals:
 
 
 class Run:
-    """One run of `fit` on prepared examples; `history` grows by one entry an epoch."""
+    """One run of `fit` on prepared examples; `history` grows by one entry an epoch.
+
+    Where it may take only so many `seconds`, its `pace` drops steps in time;
+    `pace_changes` are those of an earlier run.
+    """
 
     def __init__(
         self,
@@ -63,6 +69,8 @@ class Run:
         validation: Examples | None,
         settings: Settings,
         threads: int,
+        seconds: float | None = None,
+        pace_changes: Iterable[tuple[int, int]] = (),
     ) -> None:
         self.engine = engine
         self.examples = examples
@@ -79,17 +87,19 @@ class Run:
         alone = engine.normalizes is not None and examples.count % self.batch_size == 1
         self.images = examples.count - alone
         self.steps = math.ceil(self.images / self.batch_size)
+        self.pace = Pace(settings.epochs * self.steps, seconds, pace_changes)
         self.history: History = {}
-        optimizer = settings.optimizer
+        optimizer, changes = settings.optimizer, settings.augmentation
+        shape = engine.resolved[0].input_shape
         check_memory(
             engine.plan.bytes(self.batch_size, threads, True)
-            + 4 * engine.flat.size * (5 + optimizer.moments),
+            + 4 * engine.flat.size * (5 + optimizer.moments)
+            + (augmentation_bytes(shape, threads) if changes else 0),
             f"training with batch_size={self.batch_size} and threads={threads}",
             "give a smaller batch_size or fewer threads",
         )
-        self._rates = self._learning_rates(1)
+        self._rates = self._learning_rates(0, 1)
         self._rule = update_rule(optimizer)
-        changes = settings.augmentation
         self._augmentation = augmentation_rule(changes) if changes else None
         self._state = _core.State(engine.plan, optimizer.moments)
         self._good = engine.flat.copy()
@@ -104,8 +114,9 @@ class Run:
         are those of the last epoch's start from which a finite loss was computed.
         """
         logs: dict[str, float] = {}
+        self._began = time.perf_counter()
         try:
-            for epoch in range(1, self.settings.epochs + 1):
+            for epoch in count(1):
                 totals = _Totals()
                 for progress in self._epoch(epoch, totals):
                     callbacks.on_steps_end(progress)
@@ -116,7 +127,7 @@ class Run:
                     for name, value in logs.items():
                         self.history.setdefault(name, []).append(value)
                     callbacks.on_epoch_end(epoch, logs)
-                if stopped():
+                if stopped() or epoch * self.steps >= self.pace.steps:
                     break
         except TrainingError:
             raise  # with the last good weights in place
@@ -131,32 +142,36 @@ class Run:
         if self._average is not None:
             self.engine.flat[:] = self._average.values
 
-    def _learning_rates(self, epoch: int) -> NDArray[np.float64]:
-        """Return the learning rate of every step of an epoch."""
-        settings = self.settings
-        base = settings.optimizer.learning_rate
-        return learning_rates(
-            settings.schedule, base, self.steps, settings.epochs, epoch
-        )
+    def _learning_rates(self, first: int, count: int) -> NDArray[np.float64]:
+        """Return the learning rates of some steps of the run, counted from 0."""
+        base = self.settings.optimizer.learning_rate
+        places = self.pace.positions(first, count)
+        return learning_rates(self.settings.schedule, base, places, self.pace.planned)
 
     def _epoch(self, epoch: int, totals: _Totals) -> Iterator[Progress]:
         """Train the steps of one epoch, yielding after each call of the core."""
-        self._rates = self._learning_rates(epoch)
         order = epoch_order(self.examples.count, self.settings.seed, epoch)
         order = order[: self.images]
         weights = self._step_weights(order)
         start = self.engine.flat.copy()
+        before = (epoch - 1) * self.steps
         done = 0
-        while done < self.steps:
-            wanted = min(self._steps_per_call, self.steps - done)
+        while done < self.steps and before + done < self.pace.steps:
+            wanted = min(
+                self._steps_per_call,
+                self.steps - done,
+                self.pace.steps_to_look(before + done),
+            )
+            self._rates = self._learning_rates(before + done, wanted)
             began = time.perf_counter()
             losses, correct, fault = self._train(epoch, order, done, wanted)
             seconds = time.perf_counter() - began
             if fault and len(losses) == 1:
-                raise self._failed(fault, epoch, done + 1)
+                raise self._failed(fault, epoch, done + 1, self._rates[0])
             self._good = start  # a finite loss was computed from it
             if fault:
-                raise self._failed(fault, epoch, done + len(losses))
+                rate = self._rates[len(losses) - 1]
+                raise self._failed(fault, epoch, done + len(losses), rate)
             step_weights = weights[done : done + wanted]
             done += wanted
             seen = min(done * self.batch_size, self.images)
@@ -168,9 +183,10 @@ class Run:
             totals.images = seen
             totals.seconds += seconds
             self._adapt(wanted, seconds)
+            self.pace.look(before + done, time.perf_counter() - self._began)
             yield self._progress(epoch, done, totals)
         if not np.isfinite(self.engine.flat).all():
-            raise self._failed("a weight", epoch, self.steps)
+            raise self._failed("a weight", epoch, done, self._rates[-1])
 
     def _train(
         self, epoch: int, order: NDArray[np.int64], first: int, count: int
@@ -186,7 +202,7 @@ class Run:
             order,
             batch_size=self.batch_size,
             first_step=first,
-            learning_rates=self._rates[first : first + count],
+            learning_rates=self._rates,
             label_smoothing=settings.label_smoothing,
             clip_norm=settings.clip_norm or 0.0,
             seed=settings.seed,
@@ -214,18 +230,17 @@ class Run:
         self._steps_per_call = max(1, min(fitting, _GROWTH * steps))
 
     def _progress(self, epoch: int, done: int, totals: _Totals) -> Progress:
-        settings = self.settings
         seen = sum(self.history.get("seconds", [])) + totals.seconds
         steps = (epoch - 1) * self.steps + done
         return Progress(
             epoch=epoch,
-            epochs=settings.epochs,
+            epochs=self._epochs,
             step=done,
             steps=self.steps,
             loss=totals.mean_loss,
             accuracy=totals.accuracy,
             images_per_second=totals.images_per_second,
-            seconds_left=seen / steps * (self.steps * settings.epochs - steps),
+            seconds_left=seen / steps * (self.pace.steps - steps),
         )
 
     def _logs(self, epoch: int, totals: _Totals) -> dict[str, float]:
@@ -239,13 +254,17 @@ class Run:
             "images_per_second": totals.images_per_second,
         }
 
-    def _failed(self, what: str, epoch: int, step: int) -> TrainingError:
+    @property
+    def _epochs(self) -> int:
+        """How many epochs there will be; the last may be shorter."""
+        return math.ceil(self.pace.steps / self.steps)
+
+    def _failed(self, what: str, epoch: int, step: int, rate: float) -> TrainingError:
         """Put the last good weights back and say what happened."""
         self.engine.flat[:] = self._good
-        rate = self._rates[step - 1]
         return TrainingError(
             f"{what} is not finite any more in epoch {epoch} of "
-            f"{self.settings.epochs}, step {step} of {self.steps}, at learning rate "
+            f"{self._epochs}, step {step} of {self.steps}, at learning rate "
             f"{rate:.3g}; lower learning_rate, for instance to a tenth, or limit the "
             "gradient with clip_norm=1.0. The last good weights are kept."
         )

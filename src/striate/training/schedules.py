@@ -13,11 +13,12 @@ _END_DIVISOR = 1e4  # ... and ends at a ten-thousandth of that
 
 
 def learning_rates(
-    schedule: str, base: float, steps_per_epoch: int, epochs: int, epoch: int
+    schedule: str, base: float, step: NDArray[np.float64], total: int
 ) -> NDArray[np.float64]:
-    """Return the learning rate of every step of one epoch of a run, float64.
+    """Return the learning rate of some steps of a run, float64 of their shape.
 
-    Epochs count from 1; a run may have more of them than memory holds numbers. `base` is the highest rate of the run. The schedules, over T steps, are
+    Steps count from 0 to below `total`, T, and may lie between whole ones. `base` is the
+    highest rate of the run. The schedules are
     "constant": base throughout;
     "step": base, then a tenth from half of the run on and a hundredth from three
     quarters on (PyTorch's MultiStepLR with milestones ceil(T/2) and ceil(3T/4));
@@ -28,16 +29,13 @@ def learning_rates(
     Raises ValueError for an unknown schedule. Source: Smith and Topin, 2018, for
     one-cycle; Loshchilov and Hutter, 2017, for cosine.
 
-    >>> learning_rates("step", 0.1, steps_per_epoch=2, epochs=2, epoch=2).round(4)
+    >>> learning_rates("step", 0.1, np.array([2.0, 3.0]), total=4).round(4)
     array([0.01 , 0.001])
     """
     if schedule not in SCHEDULES:
         raise ValueError(
             f"schedule must be one of {', '.join(SCHEDULES)} but is {schedule!r}"
         )
-    total = steps_per_epoch * epochs
-    first = (epoch - 1) * steps_per_epoch
-    step = np.arange(first, first + steps_per_epoch, dtype=np.float64)
     if schedule == "cosine":
         return base * (1 + np.cos(np.pi * step / total)) / 2
     if schedule == "step":

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .callbacks import Progress
     from .settings import Settings
 
-_STEPS = 16  # of an epoch; the images of so many steps are looked at
+_STEPS = 200  # of an epoch; the images of so many are trained on, more than caches hold
 
 
 class _Stopwatch:
@@ -65,5 +65,6 @@ def training_speed(
         replace(settings, epochs=1000),
         callbacks=[watch],
         threads=threads,
+        data_sha256="",  # the trial's record is not kept
     )
     return watch.steps_per_second * min(settings.batch_size, count)

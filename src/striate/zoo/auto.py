@@ -32,22 +32,35 @@ class Choice:
     width: int
     epochs: int
 
-    def reason(self, images: int, images_per_second: float) -> str:
-        """Say in two lines what was chosen and why, and how long it will take."""
+    @property
+    def title(self) -> str:
+        """Which network it is."""
+        return f"vgg of width {self.width}"
+
+    @property
+    def why(self) -> str:
+        """Say in a line why it is as it is."""
         network = self.network
         fields = [
             receptive_field(network, one.index)
             for one in network.resolved
             if isinstance(one.layer, Conv2D)
         ]
+        return (
+            f"{self.title}, {len({field.jump for field in fields})} stages: the last "
+            f"convolution sees {spell(fields[-1].size)} pixels, the whole "
+            f"{spell(network.input_shape[:2])} of the image"
+        )
+
+    def reason(self, images: int, images_per_second: float) -> str:
+        """Say in two lines what was chosen and why, and how long it will take."""
+        network = self.network
         seconds = self.epochs * images / images_per_second
         return (
-            f"vgg of width {self.width}, {len({field.jump for field in fields})} stages: "
-            f"the last convolution sees {spell(fields[-1].size)} pixels, the whole "
-            f"{spell(network.input_shape[:2])} of the image\n"
-            f"{network.parameters:,} parameters, "
+            f"{self.why}\n{network.parameters:,} parameters, "
             f"{network.summary().multiply_adds:,} multiply-adds an image; "
-            f"{self.epochs} {'epoch' if self.epochs == 1 else 'epochs'} of {images:,} images take about {_duration(seconds)}"
+            f"{self.epochs} {'epoch' if self.epochs == 1 else 'epochs'} of {images:,} "
+            f"images take about {_duration(seconds)}"
         )
 
 

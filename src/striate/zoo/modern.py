@@ -64,9 +64,8 @@ def vgg(
         return [*start, *_convolution(channels), MaxPool2D(2)]
 
     layers = _stages("vgg", stage, input_shape, width)
-    return Network(
-        [*layers, Flatten(), Dropout(dropout), Dense(classes)], input_shape, seed
-    )
+    ending = [Flatten(), Dropout(dropout), Dense(classes)]
+    return Network([*layers, *ending], input_shape, seed)
 
 
 def mobilenet(
@@ -97,7 +96,7 @@ def mobilenet(
         return [*start, *_separable(channels, channels)]
 
     layers = _stages("mobilenet", stage, input_shape, width)
-    return _averaged(layers, input_shape, classes, dropout, seed)
+    return Network([*layers, *_averaged(classes, dropout)], input_shape, seed)
 
 
 def resnet(
@@ -130,7 +129,7 @@ def resnet(
         return [*before, Residual(body, shortcut=shortcut), ReLU()]
 
     layers = _stages("resnet", stage, input_shape, width)
-    return _averaged(layers, input_shape, classes, dropout, seed)
+    return Network([*layers, *_averaged(classes, dropout)], input_shape, seed)
 
 
 def _stages(
@@ -163,17 +162,10 @@ def _stages(
         layers = [*layers, *stage(channels, [])]
 
 
-def _averaged(
-    layers: list[Layer],
-    input_shape: tuple[int, int, int],
-    classes: int,
-    dropout: float,
-    seed: int,
-) -> Network:
+def _averaged(classes: int, dropout: float) -> list[Layer]:
     """End in the mean of every map (Lin, Chen and Yan, "Network in network", 2014)."""
-    ending: list[Layer] = [Dropout(dropout)] if dropout else []
-    ending = [GlobalAvgPool2D(), *ending, Dense(classes)]
-    return Network([*layers, *ending], input_shape, seed)
+    dropped: list[Layer] = [Dropout(dropout)] if dropout else []
+    return [GlobalAvgPool2D(), *dropped, Dense(classes)]
 
 
 def _convolution(channels: int, stride: int = 1, kernel_size: int = 3) -> list[Layer]:
