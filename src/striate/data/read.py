@@ -16,7 +16,7 @@ from ..arguments import both, shown
 from ..errors import DataError, UsageError
 from .arrays import as_names, as_pixels, list_labelled
 from .dataset import Dataset
-from .decode import Fitting, decode
+from .decode import decode
 from .duplicates import find_duplicates
 from .groups import group_keys, with_groups
 from .index import Index, read_index
@@ -24,6 +24,7 @@ from .layouts import list_path
 from .listing import PARTS, Listing, Source, counted
 from .load import is_published, load_published
 from .parts import Data
+from .perimage import Fitting
 from .reading import SHARE, Reading
 from .sizes import Sizes, default_size
 from .splits import Hashes, Split, SplitRule, assign, split_off
@@ -37,6 +38,7 @@ from .survey import (
     survey_of_arrays,
     unreadable_note,
 )
+from .workers import Workers
 
 
 def read_data(
@@ -89,7 +91,8 @@ def read_data(
         return _published(data, reading, quiet)
     else:
         listing = list_path(Path(data))
-    return _read(listing, reading, quiet)
+    with Workers(quiet=quiet) as workers:
+        return _read(listing, reading, workers)
 
 
 def _listed(data: Any, labels: object, groups: Sequence[str]) -> Listing:
@@ -187,12 +190,12 @@ class _Images:
         )
 
 
-def _read(listing: Listing, reading: Reading, quiet: bool) -> Data:
+def _read(listing: Listing, reading: Reading, workers: Workers) -> Data:
     """The path of images: look, split, decode, check, and say what was done."""
     rule = _rule(listing, reading)
     if reading.group is not None:
         listing = with_groups(listing, reading.group)
-    index = read_index(listing, keep=reading.cache, quiet=quiet)
+    index = read_index(listing, workers, keep=reading.cache)
     hashes = index.hashes
     keys = group_keys(listing.groups, hashes) if listing.groups else hashes
     images = _Images(listing, hashes, keys, np.zeros(len(listing), np.int64))
@@ -207,8 +210,8 @@ def _read(listing: Listing, reading: Reading, quiet: bool) -> Data:
         images.listing.sources,
         images.hashes,
         fitting,
+        workers,
         keep=reading.cache,
-        quiet=quiet,
     )
     images = images.take(np.delete(np.arange(len(images.codes)), [*decoded.faults]))
     unreadable = (*index.faults.values(), *decoded.faults.values())

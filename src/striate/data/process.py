@@ -1,0 +1,134 @@
+"""A process that works for this one: how it starts, and what the two tell each other.
+
+Neither a fork, which threads make unsafe, nor multiprocessing's spawn, which would run
+the user's script again where that has no `if __name__ == "__main__"`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from typing import IO, Any
+
+# Packages are searched for in the same folders as here. Of Striate's own only the named
+# modules are imported, not all that its packages do: that halves the time to start.
+_START = f"""
+import pickle, sys, types
+sys.path[:], packages = pickle.load(sys.stdin.buffer)
+for name, folders in packages:
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].__path__ = folders
+from {__name__} import serve
+serve()
+"""
+LOST = (OSError, EOFError, pickle.PickleError)
+"""What `Process.ask` raises where the process has ended."""
+
+
+def can_start() -> bool:
+    """Whether this program is a Python that can be started once more.
+
+    Programs that are frozen, or have Python built in, would start all over again.
+    """
+    name = os.path.basename(sys.executable or "").lower()
+    return name.startswith("python") and not getattr(sys, "frozen", False)
+
+
+class Process:
+    """A process of its own that calls functions; it ends when this one does.
+
+    Raises OSError where the system starts none.
+    """
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, *_flags(), "-c", _START],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # NumPy's, not needed
+            # In a group of its own, so that Ctrl-C is for this process to answer.
+            process_group=0,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._jobs, self._answers = self._process.stdin, self._process.stdout
+
+    def is_like_this(self) -> bool:
+        """Wait until it is up; whether files will be to it what they are here."""
+        try:
+            folders = [one for one in sys.path if isinstance(one, str)]
+            _send(self._jobs, (folders, _packages()))
+            return bool(pickle.load(self._answers) == _identity())
+        except LOST:
+            return False
+
+    def ask(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """What a function of a module gives there; raises one of `LOST` if it fails."""
+        _send(self._jobs, (work, arguments))
+        return pickle.load(self._answers)
+
+    def end(self) -> None:
+        """End it at once, whatever it is doing."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._jobs, self._answers):
+            with contextlib.suppress(OSError):  # words that nobody reads any more
+                pipe.close()
+
+
+def serve() -> None:
+    """Do what is asked on stdin until that ends; the only thing such a process does.
+
+    A function that fails ends it: who asked can call that again, and see why.
+    """
+    warnings.simplefilter("ignore")
+    jobs, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever else is printed is no answer
+    _send(answers, _identity())
+    with contextlib.suppress(*LOST):
+        while True:
+            work, arguments = pickle.load(jobs)
+            _send(answers, work(*arguments))
+
+
+def _packages() -> list[tuple[str, list[str]]]:
+    """The packages that this module is in, outermost first, and where they lie."""
+    parts = __name__.split(".")[:-1]
+    names = [".".join(parts[: end + 1]) for end in range(len(parts))]
+    return [(name, list(sys.modules[name].__path__)) for name in names]
+
+
+def _identity() -> tuple[Any, ...]:
+    """What decides how files are read: the packages, and Pillow's settings."""
+    from PIL import Image, ImageFile, __version__
+
+    return (
+        __file__,
+        Image.__file__,
+        __version__,
+        Image.MAX_IMAGE_PIXELS,
+        ImageFile.LOAD_TRUNCATED_IMAGES,
+    )
+
+
+def _flags() -> list[str]:
+    """What Python was started with that decides where it finds packages and files."""
+    flags = {
+        "-E": sys.flags.ignore_environment,
+        "-s": sys.flags.no_user_site,
+        "-S": sys.flags.no_site,
+        "-Xutf8": sys.flags.utf8_mode,
+    }
+    return ["-P", *(flag for flag, wanted in flags.items() if wanted)]
+
+
+def _send(pipe: IO[bytes], message: object) -> None:
+    pickle.dump(message, pipe)
+    pipe.flush()
