@@ -55,6 +55,18 @@ class Fitting:
         return (*self.size, self.channels)
 
 
+def reader() -> tuple[object, ...]:
+    """What decides how files are read: Pillow, and how the user's program has set it."""
+    from PIL import Image, ImageFile, __version__
+
+    return (
+        __version__,
+        Image.__file__,
+        Image.MAX_IMAGE_PIXELS,
+        ImageFile.LOAD_TRUNCATED_IMAGES,
+    )
+
+
 def open_source(source: Source, draft: int | None = None) -> Image:
     """An image of mode L, RGB or RGBA. Raises DataError where it cannot be read."""
     if isinstance(source, str):

@@ -26,8 +26,9 @@ for name, folders in packages:
 from {__name__} import serve
 serve()
 """
-LOST = (OSError, EOFError, pickle.PickleError)
-"""What `Process.ask` raises where the process has ended."""
+LOST = (OSError, EOFError, ValueError, pickle.PickleError)
+"""What `Process.ask` raises where the process has ended: its pipes are broken, or
+closed."""
 
 
 def can_start() -> bool:
@@ -60,14 +61,10 @@ class Process:
         assert self._process.stdout is not None
         self._jobs, self._answers = self._process.stdin, self._process.stdout
 
-    def is_like_this(self) -> bool:
-        """Wait until it is up; whether files will be to it what they are here."""
-        try:
-            folders = [one for one in sys.path if isinstance(one, str)]
-            _send(self._jobs, (folders, _packages()))
-            return bool(pickle.load(self._answers) == _identity())
-        except LOST:
-            return False
+    def begin(self) -> None:
+        """Let it import what it needs, from where this process has it."""
+        folders = [one for one in sys.path if isinstance(one, str)]
+        _send(self._jobs, (folders, _packages()))
 
     def ask(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """What a function of a module gives there; raises one of `LOST` if it fails."""
@@ -91,7 +88,6 @@ def serve() -> None:
     warnings.simplefilter("ignore")
     jobs, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever else is printed is no answer
-    _send(answers, _identity())
     with contextlib.suppress(*LOST):
         while True:
             work, arguments = pickle.load(jobs)
@@ -105,23 +101,11 @@ def _packages() -> list[tuple[str, list[str]]]:
     return [(name, list(sys.modules[name].__path__)) for name in names]
 
 
-def _identity() -> tuple[Any, ...]:
-    """What decides how files are read: the packages, and Pillow's settings."""
-    from PIL import Image, ImageFile, __version__
-
-    return (
-        __file__,
-        Image.__file__,
-        __version__,
-        Image.MAX_IMAGE_PIXELS,
-        ImageFile.LOAD_TRUNCATED_IMAGES,
-    )
-
-
 def _flags() -> list[str]:
     """What Python was started with that decides where it finds packages and files."""
     flags = {
         "-E": sys.flags.ignore_environment,
+        "-B": sys.flags.dont_write_bytecode,
         "-s": sys.flags.no_user_site,
         "-S": sys.flags.no_site,
         "-Xutf8": sys.flags.utf8_mode,

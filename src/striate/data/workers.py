@@ -15,6 +15,7 @@ from ..engine.machine import available_memory, thread_count
 from ..errors import DataError
 from ..images.imagefile import silence
 from .listing import Source
+from .perimage import reader
 from .process import LOST, Process, can_start
 
 if TYPE_CHECKING:
@@ -134,8 +135,11 @@ class Workers:
                 ).start()
 
     def _welcome(self, process: Process) -> None:
-        if process.is_like_this():
-            self._idle.put(process)
+        """Wait until a process is up, and have it work if it reads files as this one."""
+        with contextlib.suppress(Exception):  # whatever is wrong, it is done without
+            process.begin()
+            if process.ask(reader) == reader():
+                self._idle.put(process)
 
     def _end(self) -> None:
         self._ended = True
