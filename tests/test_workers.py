@@ -223,7 +223,7 @@ def slow_folder(root, count):
     """Names of one large image, which is read for each."""
     root.mkdir()
     large = root / "large.png"
-    Image.new("L", (4000, 3000), 77).save(large)
+    Image.new("L", (3000, 2000), 77).save(large)
     for number in range(count):
         folder = root / "data" / f"class {number % 2}"
         folder.mkdir(parents=True, exist_ok=True)
@@ -237,7 +237,7 @@ def test_a_script_without_a_guard_runs_once(tmp_path):
     # Neither may be taken for the modules of these names.
     for name in ("pickle.py", "numpy.py", "striate.py"):
         (tmp_path / name).write_text("raise SystemExit('the wrong one')")
-    folder = slow_folder(tmp_path / "slow", 40)
+    folder = slow_folder(tmp_path / "slow", 24)
     done = subprocess.run(
         [sys.executable, "-P", str(script), str(folder)],
         capture_output=True,
