@@ -85,7 +85,8 @@ def each(
         try:
             found.append(work(source))
         except DataError as error:
-            found.append(error)
+            # Not the error itself: its frames hold all that was read.
+            found.append(DataError(str(error)))
     return found
 
 

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 TOGETHER = 32  # images that one thread takes at a time, where there are many
 TURNS = 8  # that each thread has at least, so that all end at about the same time
-TRIAL = 0.1  # seconds after which the rest of the work is estimated
-WORTH = 0.5  # seconds of it that are worth starting processes
+TRIAL = 0.1  # seconds of processor time after which the rest is estimated
+WORTH = 0.4  # of the rest that each process must have, as starting one takes 0.07
 NEEDED = 128 << 20  # bytes of memory for a process and the images it decodes
-MOST = 32  # processes; more are not kept busy
+MOST = 32  # processes; this one does not keep more of them busy
 
 Result = TypeVar("Result")
 Work = Callable[[int, Sequence[Source]], list[Result | DataError]]
@@ -51,7 +51,11 @@ class Workers:
         self._threads = thread_count(None)
         self._processes: list[Process] = []
         self._idle: queue.SimpleQueue[Process] = queue.SimpleQueue()
-        self._tried = self._ended = False
+        useful = self._threads > 1 and can_start()
+        self._most = min(self._threads, MOST) if useful else 0
+        self._lock = threading.Lock()
+        self._seconds, self._images = 0.0, 0  # that the threads have spent, and done
+        self._ended = False
 
     def __enter__(self) -> Self:
         return self
@@ -72,7 +76,7 @@ class Workers:
         On a terminal a bar on stderr shows how far it is, under these words.
         """
         count = len(sources)
-        movable = count > 0 and isinstance(sources[0], str)
+        files = count > 0 and isinstance(sources[0], str)
         step = max(1, min(TOGETHER, count // (self._threads * TURNS)))
         starts = range(0, count, step)
 
@@ -80,17 +84,15 @@ class Workers:
             return self._share(work, first, sources[first : first + step])
 
         found: list[Result | DataError] = []
-        begun = time.monotonic()
+        self._seconds, self._images = 0.0, 0
         pool = ThreadPoolExecutor(self._threads)
         with silence, _bar(count, words, self._quiet) as bar:
             try:
                 for some in pool.map(share, starts):
                     found += some
                     bar.update(len(some))
-                    taken = time.monotonic() - begun
-                    rest = taken * (count / len(found) - 1)
-                    if taken > TRIAL and rest > WORTH and movable and not self._tried:
-                        self._start()
+                    if files:
+                        self._start(count - len(found))
             except BaseException:
                 self._end()  # so that no thread waits for a process
                 raise
@@ -105,13 +107,13 @@ class Workers:
         try:
             process = self._idle.get_nowait()
         except queue.Empty:
-            return work(first, sources)
+            return self._here(work, first, sources)
         try:
             found: list[Result | DataError] = process.ask(work, first, sources)
         except LOST:
             if self._ended:
                 raise
-            return work(first, sources)
+            return self._here(work, first, sources)
         self._idle.put(process)
         for place, one in enumerate(found):
             # The user's program may have taught Pillow formats that it has to itself.
@@ -119,20 +121,33 @@ class Workers:
                 found[place : place + 1] = work(first + place, [sources[place]])
         return found
 
-    def _start(self) -> None:
-        """Start the processes; the threads work on by themselves until these are up."""
-        self._tried = True
-        if self._threads == 1 or not can_start():
+    def _here(
+        self, work: Work[Result], first: int, sources: Sequence[Source]
+    ) -> list[Result | DataError]:
+        begun = (
+            time.thread_time()
+        )  # that leaves out waiting for a disk, which needs none
+        found = work(first, sources)
+        with self._lock:
+            self._seconds += time.thread_time() - begun
+            self._images += len(sources)
+        return found
+
+    def _start(self, left: int) -> None:
+        """Start as many processes as the images that are left are worth.
+
+        The threads work on by themselves until these are up.
+        """
+        if self._seconds <= TRIAL:
             return
-        memory = available_memory()
-        room = MOST if memory is None else memory // NEEDED
-        with contextlib.suppress(OSError):  # the system allows no more of them
-            for _ in range(min(self._threads, MOST, room)):
-                process = Process()
-                self._processes.append(process)
-                threading.Thread(
-                    target=self._welcome, args=(process,), daemon=True
-                ).start()
+        wanted = int(self._seconds / self._images * left / WORTH)
+        while len(self._processes) < min(self._most, wanted):
+            process = _new_process()
+            if process is None:
+                self._most = 0
+                return
+            self._processes.append(process)
+            threading.Thread(target=self._welcome, args=(process,), daemon=True).start()
 
     def _welcome(self, process: Process) -> None:
         """Wait until a process is up, and have it work if it reads files as this one."""
@@ -145,6 +160,15 @@ class Workers:
         self._ended = True
         for process in self._processes:
             process.end()
+
+
+def _new_process() -> Process | None:
+    """A process, or None where the system has no room for one or allows none."""
+    memory = available_memory()
+    if memory is None or memory >= NEEDED:
+        with contextlib.suppress(OSError):
+            return Process()
+    return None
 
 
 def _bar(count: int, words: str, quiet: bool) -> tqdm[None]:
