@@ -108,9 +108,9 @@ def _flags() -> list[str]:
         "-B": sys.flags.dont_write_bytecode,
         "-s": sys.flags.no_user_site,
         "-S": sys.flags.no_site,
-        "-Xutf8": sys.flags.utf8_mode,
     }
-    return ["-P", *(flag for flag, wanted in flags.items() if wanted)]
+    given = [flag for flag, wanted in flags.items() if wanted]
+    return ["-P", f"-Xutf8={sys.flags.utf8_mode}", *given]
 
 
 def _send(pipe: IO[bytes], message: object) -> None:

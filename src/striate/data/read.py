@@ -64,7 +64,9 @@ def read_data(
         quiet: say nothing on stderr.
 
     Decoded images are mapped from a file in the user's cache, so that data sets may be
-    larger than memory and a second reading takes no time.
+    larger than memory and a second reading takes no time. Many files are decoded in
+    processes, as many as STRIATE_THREADS or the machine allows; they never run the
+    user's script again, so that this needs no `if __name__ == "__main__"`.
 
     Raises DataError for data that cannot be used, UsageError for settings that
     contradict them, TypeError where `reading` is no Reading.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 TOGETHER = 32  # images that one thread takes at a time, where there are many
 TURNS = 8  # that each thread has at least, so that all end at about the same time
 TRIAL = 0.1  # seconds of processor time after which the rest is estimated
-WORTH = 0.4  # of the rest that each process must have, as starting one takes 0.07
+WORTH = 0.4  # of the rest that each process must have, as starting one takes 0.1
 NEEDED = 128 << 20  # bytes of memory for a process and the images it decodes
 MOST = 32  # processes; this one does not keep more of them busy
 
