@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
-import subprocess
 import sys
 import warnings
 from collections.abc import Callable
@@ -47,6 +46,8 @@ class Process:
     """
 
     def __init__(self) -> None:
+        import subprocess
+
         self._process = subprocess.Popen(
             [sys.executable, *_flags(), "-c", _START],
             stdin=subprocess.PIPE,
