@@ -13,7 +13,7 @@ from hypothesis import given, settings, strategies
 from PIL import Image
 
 import striate as st
-from striate.data import Reading, cache, decode, index, read_data
+from striate.data import Reading, cache, index, perimage, read_data
 from striate.data.sizes import Sizes, default_size
 from striate.errors import DataError, ShapeError, UsageError
 
@@ -268,8 +268,7 @@ def no_decoding(monkeypatch):
         def refuse(*_, **__):
             raise AssertionError("decoded again")
 
-        monkeypatch.setattr(decode, "open_source", refuse)
-        monkeypatch.setattr(index, "open_source", refuse)
+        monkeypatch.setattr(perimage, "open_source", refuse)
 
     return forbid
 
@@ -342,19 +341,23 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, monkeypatch):
     assert len(read(fill(tmp_path / "a", [(12, 12)] * 20)).training) > 0
 
 
-def test_no_room_for_the_pixels_is_told_and_leaves_nothing(
-    tmp_path, cache_home, monkeypatch
-):
+@pytest.fixture
+def little_room():
+    """No file can become longer than 200 kB; that is what a full disk looks like."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("little_room")
+def test_no_room_for_the_pixels_is_told_and_leaves_nothing(tmp_path, cache_home):
     root = fill(tmp_path, [(12, 12)] * 20)
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.pwrite", full)
     with pytest.raises(
-        DataError, match=r"cannot be written to .* No space left .*; make"
+        DataError, match=r"cannot be written to .* File too large; make room"
     ):
-        read(root)
+        read(root, size=100)
     assert [entry.name.split("-")[0] for entry in cache_home.iterdir()] in (
         [],
         ["index"],

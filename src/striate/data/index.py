@@ -1,11 +1,10 @@
-"""A first look at every image of a listing: its hash, its size, whether it is grey.
+"""A first look at every image of a listing: its hash and its size.
 
 Headers are read of all files, pixels of a sample of them.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -13,26 +12,19 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from ..images.imagefile import opened_file, read_header, read_image
 from .cache import cached
 from .listing import Listing, Source
-from .threads import in_threads
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from .perimage import SecondLook, first_looks, second_looks
+from .workers import Workers
 
 VERSION = 1  # of the index as it is kept
 SAMPLE = 128  # images whose pixels are looked at
-LOOK = 128  # the longest side, in pixels, at which they are
-NEARLY = 12  # levels between the channels of a pixel that still looks grey
 VANISHING = 192  # a drawing of such a mean level would vanish on white
-PIECE = 1 << 20  # bytes of a file in memory at once
 TICK = 50_000_000  # nanoseconds; two changes of a file within them may look like one
 
 
@@ -58,7 +50,7 @@ class Index:
     flat: float
 
 
-def read_index(listing: Listing, *, keep: bool, quiet: bool) -> Index:
+def read_index(listing: Listing, workers: Workers, *, keep: bool) -> Index:
     """Look at all images of a listing; of files the result is kept (`keep`).
 
     A kept index is used again while path, size and times of every file are the same.
@@ -66,21 +58,12 @@ def read_index(listing: Listing, *, keep: bool, quiet: bool) -> Index:
     files = [source for source in listing.sources if isinstance(source, str)]
     key, settled = _key(files) if len(files) == len(listing) else ("", False)
     if not (keep and settled):
-        return _looked_at(listing.sources, quiet)
+        return _looked_at(listing.sources, workers)
 
     def build(folder: Path) -> None:
-        _write(folder, _looked_at(listing.sources, quiet))
+        _write(folder, _looked_at(listing.sources, workers))
 
     return cached(key, build, _read)
-
-
-def open_source(source: Source, draft: int | None = None) -> Image:
-    """An image of mode L, RGB or RGBA. Raises DataError where it cannot be read."""
-    if isinstance(source, str):
-        return read_image(source, draft)
-    from PIL import Image
-
-    return Image.fromarray(source[..., 0] if source.shape[2] == 1 else source)
 
 
 def _key(files: Sequence[str]) -> tuple[str, bool]:
@@ -102,99 +85,35 @@ def _key(files: Sequence[str]) -> tuple[str, bool]:
     return f"index-{digest.hexdigest()}", time.time_ns() - newest > TICK
 
 
-def _looked_at(sources: Sequence[Source], quiet: bool) -> Index:
+def _looked_at(sources: Sequence[Source], workers: Workers) -> Index:
     hashes = np.zeros(len(sources), np.uint64)
     sizes = np.zeros((len(sources), 2), np.int64)
-    grey = np.zeros(len(sources), bool)
     faults: dict[int, str] = {}
-
-    def look(places: range) -> None:
-        for place in places:
-            try:
-                hashes[place], sizes[place], grey[place] = _first_look(sources[place])
-            except DataError as error:
-                faults[place] = str(error)
-
-    for _ in in_threads(look, len(sources), "looking", quiet=quiet):
-        pass
-    color, ground, flat = _sampled(sources, np.flatnonzero(sizes[:, 0]), grey, quiet)
-    return Index(hashes, sizes, dict(sorted(faults.items())), color, ground, flat)
-
-
-def _first_look(source: Source) -> tuple[np.uint64, tuple[int, int], bool]:
-    """Hash, (height, width) and whether an image can only be grey."""
-    if not isinstance(source, str):
-        digest = hashlib.blake2b(str(source.shape).encode(), digest_size=8)
-        digest.update(np.ascontiguousarray(source).data)
-        return _number(digest.digest()), source.shape[:2], source.shape[2] == 1
-    with opened_file(source, source) as file:
-        try:
-            digest = hashlib.blake2b(digest_size=8)
-            while piece := file.read(PIECE):
-                digest.update(piece)
-        except OSError as error:
-            raise DataError(
-                f"{source} cannot be read: {error.strerror or error}"
-            ) from error
-        file.seek(0)
-        header = read_header(file, source)
-    return _number(digest.digest()), header.size, header.grey
-
-
-def _number(digest: bytes) -> np.uint64:
-    return np.uint64(int.from_bytes(digest, "little"))
-
-
-def _sampled(
-    sources: Sequence[Source],
-    readable: NDArray[np.intp],
-    grey: NDArray[np.bool_],
-    quiet: bool,
-) -> tuple[bool, int, float]:
-    """Colour, ground and flatness of some images, evenly taken from all."""
+    for place, look in enumerate(workers.run(first_looks, sources, "looking")):
+        if isinstance(look, DataError):
+            faults[place] = str(look)
+        else:
+            hashes[place], sizes[place] = look
+    readable = np.flatnonzero(sizes[:, 0])
     sample = readable[:: max(1, len(readable) // SAMPLE)].tolist()
+    looks = workers.run(second_looks, [sources[place] for place in sample], "looking")
+    return Index(hashes, sizes, faults, *_summed_up(looks))
 
-    def look(places: range) -> list[tuple[bool, float | None, float]]:
-        looks = []
-        for place in sample[places.start : places.stop]:
-            # What cannot be read is passed over: decoding will say so.
-            with contextlib.suppress(DataError):
-                looks.append(_second_look(sources[place], bool(grey[place])))
-        return looks
 
-    found = in_threads(look, len(sample), "looking", quiet=quiet)
-    looks = [one for some in found for one in some]
-    inks = [ink for _, ink, _ in looks if ink is not None]
-    flats = [flat for _, _, flat in looks]
+def _summed_up(
+    looks: Sequence[SecondLook | DataError],
+) -> tuple[bool, int, float]:
+    """Colour, ground and flatness of a set by second looks at some of its images."""
+    # What cannot be read is passed over: decoding will say so.
+    seen = [look for look in looks if not isinstance(look, DataError)]
+    inks = [ink for _, ink, _ in seen if ink is not None]
+    flats = [flat for _, _, flat in seen]
     vanishing = bool(inks) and float(np.median(inks)) > VANISHING
     return (
-        any(color for color, _, _ in looks),
+        any(color for color, _, _ in seen),
         0 if vanishing else 255,
         float(np.median(flats)) if flats else 0.0,
     )
-
-
-def _second_look(source: Source, grey: bool) -> tuple[bool, float | None, float]:
-    """Whether an image has colours, its ink's level on transparency, its flatness."""
-    image = open_source(source, draft=LOOK)
-    image.thumbnail((LOOK, LOOK))
-    pixels = np.asarray(image).astype(np.int16)
-    color, ink = False, None
-    if image.mode == "RGBA":
-        alpha = pixels[..., 3]
-        if alpha.min() < 255 and alpha.max() > 0:
-            ink = float(np.average(pixels[..., :3].mean(axis=2), weights=alpha))
-        pixels = pixels[..., :3] * (alpha[..., None] > 0)
-    if pixels.ndim == 3 and not grey:
-        color = bool((pixels.max(axis=2) - pixels.min(axis=2) > NEARLY).any())
-    return color, ink, flat_share(pixels)
-
-
-def flat_share(pixels: NDArray[Any]) -> float:
-    """The share of pixels, H,W or H,W,C, that are like their left neighbours."""
-    wide = pixels.reshape(*pixels.shape[:2], -1).astype(np.int16)
-    steps = np.abs(np.diff(wide, axis=1)).max(axis=2, initial=0)
-    return float((steps <= 1).mean()) if steps.size else 1.0
 
 
 def _write(folder: Path, index: Index) -> None:

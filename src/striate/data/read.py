@@ -16,7 +16,7 @@ from ..arguments import both, shown
 from ..errors import DataError, UsageError
 from .arrays import as_names, as_pixels, list_labelled
 from .dataset import Dataset
-from .decode import Fitting, decode
+from .decode import decode
 from .duplicates import find_duplicates
 from .groups import group_keys, with_groups
 from .index import Index, read_index
@@ -24,6 +24,7 @@ from .layouts import list_path
 from .listing import PARTS, Listing, Source, counted
 from .load import is_published, load_published
 from .parts import Data
+from .perimage import Fitting
 from .reading import SHARE, Reading
 from .series import Series, find_series
 from .sizes import Sizes, default_size
@@ -39,6 +40,7 @@ from .survey import (
     survey_of_arrays,
     unreadable_note,
 )
+from .workers import Workers
 
 
 def read_data(
@@ -64,7 +66,9 @@ def read_data(
         quiet: say nothing on stderr.
 
     Decoded images are mapped from a file in the user's cache, so that data sets may be
-    larger than memory and a second reading takes no time.
+    larger than memory and a second reading takes no time. Many files are decoded in
+    processes, as many as STRIATE_THREADS or the machine allows; they never run the
+    user's script again, so that this needs no `if __name__ == "__main__"`.
 
     Raises DataError for data that cannot be used, UsageError for settings that
     contradict them, TypeError where `reading` is no Reading.
@@ -91,7 +95,8 @@ def read_data(
         return _published(data, reading, quiet)
     else:
         listing = list_path(Path(data))
-    return _read(listing, reading, quiet)
+    with Workers(quiet=quiet) as workers:
+        return _read(listing, reading, workers)
 
 
 def _listed(data: Any, labels: object, groups: Sequence[str]) -> Listing:
@@ -189,12 +194,12 @@ class _Images:
         )
 
 
-def _read(listing: Listing, reading: Reading, quiet: bool) -> Data:
+def _read(listing: Listing, reading: Reading, workers: Workers) -> Data:
     """The path of images: look, split, decode, check, and say what was done."""
     rule = _rule(listing, reading)
     if reading.group is not None:
         listing = with_groups(listing, reading.group)
-    index = read_index(listing, keep=reading.cache, quiet=quiet)
+    index = read_index(listing, workers, keep=reading.cache)
     hashes = index.hashes
     keys = group_keys(listing.groups, hashes) if listing.groups else hashes
     images = _Images(listing, hashes, keys, np.zeros(len(listing), np.int64))
@@ -209,8 +214,8 @@ def _read(listing: Listing, reading: Reading, quiet: bool) -> Data:
         images.listing.sources,
         images.hashes,
         fitting,
+        workers,
         keep=reading.cache,
-        quiet=quiet,
     )
     images = images.take(np.delete(np.arange(len(images.codes)), [*decoded.faults]))
     unreadable = (*index.faults.values(), *decoded.faults.values())

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..images.fitting import Fit
-from .decode import Fitting
 from .duplicates import Duplicates, Pair
-from .index import flat_share
 from .listing import PARTS, Listing, Part, counted, few
+from .perimage import Fitting, flat_share
 from .reading import Reading
 from .series import Series
 from .sizes import Sizes, spell

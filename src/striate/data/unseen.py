@@ -13,13 +13,15 @@ import numpy as np
 from ..errors import DataError
 from ..images.preprocess import Preprocessing
 from .dataset import Dataset
-from .decode import Fitting, decode
+from .decode import decode
 from .groups import group_keys, match_groups
 from .index import read_index
 from .layouts import list_path
 from .listing import counted
-from .splits import recorded_split
+from .perimage import Fitting
+from .splits import Split, recorded_split
 from .survey import unreadable_note
+from .workers import Workers
 
 
 def read_unseen(
@@ -45,12 +47,22 @@ def read_unseen(
     Returns the images, and what was left out and why, a sentence each. Raises DataError
     where nothing is left, ModelFileError where the record is damaged.
     """
-    split = recorded_split(training)
+    with Workers(quiet=quiet) as workers:
+        return _read(data, known, recorded_split(training), workers, keep)
+
+
+def _read(
+    data: str | os.PathLike[str],
+    known: Preprocessing,
+    split: Split | None,
+    workers: Workers,
+    keep: bool,
+) -> tuple[Dataset, list[str]]:
     listing = list_path(Path(data))
     if split and split.group is not None and not listing.groups:
         # New photographs may have names of another kind: those are of no known group.
         listing = replace(listing, groups=match_groups(listing.names, split.group))
-    index = read_index(listing, keep=keep, quiet=quiet)
+    index = read_index(listing, workers, keep=keep)
     hashes = index.hashes
     keys = group_keys(listing.groups, hashes) if listing.groups else hashes
     wanted = index.sizes[:, 0] > 0
@@ -88,7 +100,7 @@ def read_unseen(
         ground=known.background if known.ground is None else known.ground,
     )
     chosen = listing.take(places)
-    decoded = decode(chosen.sources, hashes[places], fitting, keep=keep, quiet=quiet)
+    decoded = decode(chosen.sources, hashes[places], fitting, workers, keep=keep)
     unreadable = [*index.faults.values(), *decoded.faults.values()]
     notes += unreadable_note(unreadable, len(listing))
     labels = np.delete(chosen.labels, list(decoded.faults))
