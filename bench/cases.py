@@ -50,7 +50,9 @@ SUBJECTS = {
         "face network, normalised", partial(networks.face, True), (112, 92, 1)
     ),
     "separable-bn": Subject(
-        "depthwise-separable, normalised", partial(networks.separable, True), (48, 48, 3)
+        "depthwise-separable, normalised",
+        partial(networks.separable, True),
+        (48, 48, 3),
     ),
 }
 

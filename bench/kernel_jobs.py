@@ -146,7 +146,8 @@ def _window(one: ResolvedLayer) -> tuple[tuple[int, int, int], tuple[int, int]]:
 
 
 def _convolution(one: ResolvedLayer, deeper: bool) -> Iterator[Job]:
-    assert isinstance(one.layer, Conv2D) and one.window is not None
+    assert isinstance(one.layer, Conv2D)
+    assert one.window is not None
     (channels, height, width), (rows, columns) = _window(one)
     filters = one.output_shape[-1]
     window = one.window

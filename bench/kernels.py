@@ -5,7 +5,7 @@
 Needs cmake and a C++ compiler. Kernels of convolutions and dense layers are given as a
 share of the processor's multiply-add peak, those that memory limits as a share of the
 speed of streaming within the second-level cache; both limits are measured in turn with
-every kernel. The last column is a kernel's part in the time of its network's step.
+every kernel. The last column is a kernel's part in the time of all that are shown.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from cases import SUBJECTS
@@ -82,7 +83,8 @@ class Program:
         """Time a job, or remember what it took in another network."""
         key = job.kernel, job.numbers
         if key not in self._known:
-            assert self._process.stdin is not None and self._process.stdout is not None
+            assert self._process.stdin is not None
+            assert self._process.stdout is not None
             print(job.kernel, *job.numbers, file=self._process.stdin, flush=True)
             answer = self._process.stdout.readline()
             self._known[key] = tuple(map(float, answer.split()))
@@ -96,19 +98,22 @@ class Program:
 
 
 def total(times: Sequence[Timed]) -> tuple[float, float]:
-    """Seconds of a block through all kernels, and the share of the peak they reach."""
+    """Seconds of a block through these kernels, and the share of the peak they reach."""
     seconds = sum(one.part for one in times)
     operations = sum(one.job.operations * one.job.calls for one in times)
-    peak = max(one.peak for one in times)
-    return seconds, operations / seconds / peak
+    return seconds, operations / seconds / median(one.peak for one in times)
 
 
 def report(title: str, times: Sequence[Timed]) -> str:
     """One network's kernels as a Markdown table, those that cost most first."""
     seconds, share = total(times)
-    inference, inference_share = total(
-        [one for one in times if not one.job.training_only]
+    summary = (
+        f"A block of {LANES} images: {seconds * 1e6:.0f} µs at {share:.0%} of the peak"
     )
+    predicting = [one for one in times if not one.job.training_only]
+    if predicting:
+        forward, share = total(predicting)
+        summary += f", {forward * 1e6:.0f} µs of it in prediction, at {share:.0%}"
     rows: list[Sequence[str]] = [
         ("kernel", "layer", "shape", "µs", "GFLOP/s", "GB/s", "share", "part")
     ]
@@ -126,11 +131,7 @@ def report(title: str, times: Sequence[Timed]) -> str:
                 f"{one.part / seconds:.1%}",
             )
         )
-    summary = (
-        f"A block of {LANES} images: {seconds * 1e6:.0f} µs of training at {share:.0%} "
-        f"of the peak, {inference * 1e6:.0f} µs of inference at {inference_share:.0%}."
-    )
-    return "\n".join([f"## {title}", summary, "", *table(rows)])
+    return "\n".join([f"## {title}", f"{summary}.", "", *table(rows)])
 
 
 def to_dict(title: str, times: Sequence[Timed]) -> dict[str, Any]:
