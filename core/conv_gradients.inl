@@ -18,7 +18,8 @@ STRIATE_INLINE Reach reach_of(const ConvShape& s, int64_t ih) {
     return r;
 }
 
-// Channels times columns of accumulators beside KW weights and one gradient.
+// Channels times columns of accumulators beside KW weights and one gradient; columns by
+// whether a group has but one channel, as depthwise kernels do.
 template <int KW, int SW>
 constexpr int kScatterChannels = kRegisters == 32 ? (SW > 1    ? 2
                                                      : KW == 1 ? 4
@@ -26,9 +27,11 @@ constexpr int kScatterChannels = kRegisters == 32 ? (SW > 1    ? 2
                                                                : 2)
                                                   : (SW > 1 || KW == 5 ? 1 : 2);
 template <int KW, int SW>
-constexpr int kScatterColumns = KW == 5 && (kRegisters != 32 || SW > 1)  ? 3
-                                : KW == 3 && kRegisters != 32 && SW == 1 ? 4
-                                                                         : 5;
+constexpr int scatter_columns(bool lone) {
+    if (lone && KW == 3 && SW == 1) return kRegisters == 32 ? 10 : 8;
+    if (KW == 5 && (kRegisters != 32 || SW > 1)) return 3;
+    return KW == 3 && kRegisters != 32 && SW == 1 ? 4 : 5;
+}
 
 // Where a tile finds the gradients it scatters: its first output channel's, for the
 // first of `rows` kernel rows; the kernel rows lie `tap` weights apart.
@@ -90,32 +93,28 @@ static void scatter_tile(const ConvShape& s, const float* w, const Scattered& fr
 typedef void (*ScatterTile)(const ConvShape&, const float*, const Scattered&, float*,
                             int);
 
-template <int TC, int KW, int SW>
+template <int TC, int TW, int KW, int SW>
 static ScatterTile scatter_tile_of(int columns) {
-    if constexpr (kScatterColumns<KW, SW> >= 5) {
-        if (columns == 5) return scatter_tile<TC, 5, KW, SW>;
+    if constexpr (TW > 1) {
+        if (columns < TW) return scatter_tile_of<TC, TW - 1, KW, SW>(columns);
     }
-    if constexpr (kScatterColumns<KW, SW> >= 4) {
-        if (columns == 4) return scatter_tile<TC, 4, KW, SW>;
-    }
-    return columns == 3   ? scatter_tile<TC, 3, KW, SW>
-           : columns == 2 ? scatter_tile<TC, 2, KW, SW>
-                          : scatter_tile<TC, 1, KW, SW>;
+    return scatter_tile<TC, TW, KW, SW>;
 }
 
 template <int KW, int SW>
 static ScatterTile scatter_tile_for(int channels, int columns) {
-    constexpr int most = kScatterChannels<KW, SW>;
+    constexpr int most = kScatterChannels<KW, SW>,
+                  wide = scatter_columns<KW, SW>(false);
     if constexpr (most >= 4) {
-        if (channels == 4) return scatter_tile_of<4, KW, SW>(columns);
+        if (channels == 4) return scatter_tile_of<4, wide, KW, SW>(columns);
     }
     if constexpr (most >= 3) {
-        if (channels == 3) return scatter_tile_of<3, KW, SW>(columns);
+        if (channels == 3) return scatter_tile_of<3, wide, KW, SW>(columns);
     }
     if constexpr (most >= 2) {
-        if (channels == 2) return scatter_tile_of<2, KW, SW>(columns);
+        if (channels == 2) return scatter_tile_of<2, wide, KW, SW>(columns);
     }
-    return scatter_tile_of<1, KW, SW>(columns);
+    return scatter_tile_of<1, scatter_columns<KW, SW>(true), KW, SW>(columns);
 }
 
 // Room for the gradients of a tile's columns: with one tile's sums they stay in the
@@ -151,7 +150,7 @@ template <int KW, int SW>
 static void scatter(const ConvShape& s, const float* w, const float* dy, float* dx) {
     const int64_t group_outputs = s.O / s.groups, group_inputs = s.C / s.groups;
     const int64_t plane = s.OH * s.OW * kLanes;
-    const Cut columns = cut(s.OW, kScatterColumns<KW, SW>);
+    const Cut columns = cut(s.OW, scatter_columns<KW, SW>(group_inputs == 1));
     const Cut channels = cut(group_inputs, kScatterChannels<KW, SW>);
     const int wide = int(columns.base + (columns.longer > 0)),
               tall = int(channels.base);
