@@ -11,8 +11,8 @@ constexpr int tile_columns(int KW) { return kRegisters != 32 ? 5 : KW == 1 ? 6 :
 constexpr int tile_channels(int columns, int KW) {
     if (kRegisters == 32) {
         const int held = columns + (KW > 1 ? KW - 1 : 0);
-        return (kRegisters - 1 - held) / columns < 4 ? (kRegisters - 1 - held) / columns
-                                                     : 4;
+        const int most = (kRegisters - 1 - held) / columns;
+        return most < 4 ? most : 4;
     }
     return columns >= 4 ? 2 : columns == 3 ? 3 : 4;
 }

@@ -15,6 +15,8 @@ static void product_tile(int64_t depth, const float* w, int64_t row_stride,
         for (int p = 0; p < kParts; ++p) sum[r][p] = broadcast(bias ? bias[r] : 0.0f);
     }
     for (int64_t k = 0; k < depth; ++k) {
+        // Weights of the way back lie a row apart, often in another page each.
+        if (depth_stride > 1) __builtin_prefetch(w + (k + 16) * depth_stride);
         Vector value[kParts];
         STRIATE_UNROLL
         for (int p = 0; p < kParts; ++p) value[p] = load(x + k * kLanes + p * kWidth);
