@@ -88,13 +88,16 @@ static void outer_tile(int64_t N, int64_t D, int64_t d, const float* x,
             for (int v = 0; v < TV; ++v) sum[r][v] += gradient * value[v];
         }
     }
+    STRIATE_UNROLL
     for (int r = 0; r < TR; ++r) {
+        STRIATE_UNROLL
         for (int v = 0; v < TV; ++v) {
             const int64_t column = d + v * kWidth, left = D - column;
+            const Vector total = sum[r][v];
             if (left >= kWidth) {
-                store_loose(dw + r * D + column, sum[r][v]);
+                store_loose(dw + r * D + column, total);
             } else if (left > 0) {
-                memcpy(dw + r * D + column, &sum[r][v], sizeof(float) * size_t(left));
+                memcpy(dw + r * D + column, &total, sizeof(float) * size_t(left));
             }
         }
     }
