@@ -44,12 +44,11 @@ int64_t size(const Shape& shape, const Range& range) {
     return range.size(shape.C) * shape.H * shape.W;
 }
 
-// The first channel of a range of what has this shape and place.
+// The first channel of a range of what has this shape and lies there in the arena.
 template <class T>
-T* channels(const Place& place, const Shape& shape, const Range& range,
+T* channels(int64_t offset, const Shape& shape, const Range& range,
             const Passage<T>& passage) {
-    if (place.passing) return passage.scratch + place.offset;
-    return passage.arena.values.get() + place.offset +
+    return passage.arena.values.get() + offset +
            range.begin(shape.C) * shape.H * shape.W * kLanes;
 }
 
@@ -142,25 +141,24 @@ void Plan<T>::drop(const Step& step, size_t index, const Passage<T>& passage,
 }
 
 template <class T>
-void Plan<T>::carry(const Passage<T>& passage, const Chain& chain, int64_t first,
-                    int64_t last, const OtherAction& other) const {
-    for (int64_t c = first; c < last; c += chain.together) {
-        const Range range{c, std::min(c + chain.together, last), chain.channels};
-        for (size_t i = chain.first; i < chain.last; ++i) {
-            const Action& action = passage.program.actions[i];
-            switch (action.act) {
-                case Act::forward:
-                    forward(passage, action.step, range);
-                    break;
-                case Act::weights:
-                    weight_gradient(passage, action.step, range);
-                    break;
-                case Act::input:
-                    input_gradient(passage, action, range);
-                    break;
-                default:
-                    other(action, range);
-            }
+void Plan<T>::carry(const Passage<T>& passage, const Chain& chain, int64_t part,
+                    int64_t parts, const OtherAction& other) const {
+    const Range range{chain.channels * part / parts,
+                      chain.channels * (part + 1) / parts, chain.channels};
+    for (size_t i = chain.first; i < chain.last; ++i) {
+        const Action& action = passage.program.actions[i];
+        switch (action.act) {
+            case Act::forward:
+                forward(passage, action.step, range);
+                break;
+            case Act::weights:
+                weight_gradient(passage, action.step, range);
+                break;
+            case Act::input:
+                input_gradient(passage, action, range);
+                break;
+            default:
+                other(action, range);
         }
     }
 }
@@ -169,7 +167,7 @@ template <class T>
 void Plan<T>::forward(const Passage<T>& passage, size_t step,
                       const Range& range) const {
     const Step& s = steps_[step];
-    const std::vector<Place>& places = passage.program.values;
+    const std::vector<int64_t>& places = passage.program.values;
     const T* x = s.by_channel()
                      ? channels(places[size_t(s.source + 1)], s.in, range, passage)
                      : output(s.source, passage);
@@ -206,7 +204,7 @@ void Plan<T>::forward(const Passage<T>& passage, size_t step,
             break;
         }
         case Kind::add: {
-            const Place& other = places[size_t(s.other + 1)];
+            const int64_t other = places[size_t(s.other + 1)];
             kernels_.add(size(s.in, range), x, channels(other, s.in, range, passage),
                          y);
             break;
@@ -232,7 +230,7 @@ void Plan<T>::weight_gradient(const Passage<T>& passage, size_t step,
     const Step& s = steps_[step];
     const T* dy = channels(passage.program.gradients[step + 1], s.out, range, passage);
     if (s.kind == Kind::conv) {
-        const Place& source = passage.program.values[size_t(s.source + 1)];
+        const int64_t source = passage.program.values[size_t(s.source + 1)];
         const T* x = s.by_channel() ? channels(source, s.in, range, passage)
                                     : output(s.source, passage);
         T* dw = passage.sink.conv + conv_offset_[step];
@@ -340,7 +338,7 @@ void Plan<T>::measure(const Passage<T>& passage, size_t step, const Range& range
                       double* mean, double* deviation) const {
     const Step& s = steps_[step];
     const int64_t channel = range.begin(s.in.C);
-    const Place& source = passage.program.values[size_t(s.source + 1)];
+    const int64_t source = passage.program.values[size_t(s.source + 1)];
     kernels_.norm_moments(norm_shape(s, range, passage.block),
                           channels(source, s.in, range, passage), mean + channel,
                           deviation + channel);

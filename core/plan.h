@@ -1,15 +1,22 @@
 // A network as resolved steps, for blocks of 16 images.
 //
 // Every shape, offset and padding arrives settled; the plan checks that they agree and
-// infers nothing. It carries a block through the chains of a program (program.h), a
-// range of channels at a time.
+// infers nothing. It carries ranges of a block's channels through the chains of a
+// program (program.h).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <functional>
 #include <memory>
+#include <new>
 #include <string>
 #include <vector>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 #include "kernels.h"
 #include "program.h"
@@ -80,16 +87,26 @@ struct DropoutKey {
     uint64_t seed = 0, epoch = 0;
 };
 
+constexpr size_t kHugePage = size_t(2) << 20;
+
 struct AlignedDelete {
-    void operator()(void* p) const { ::operator delete(p, std::align_val_t(64)); }
+    void operator()(void* p) const { std::free(p); }
 };
 template <class T>
 using AlignedArray = std::unique_ptr<T[], AlignedDelete>;
+// Aligned to 64 bytes; what is large, in huge pages where the system has them: walks
+// over many small ones cost networks with wide planes a fifth of their time.
 template <class T>
 AlignedArray<T> allocate(int64_t count) {
-    const size_t bytes = (size_t(count) * sizeof(T) + 63) / 64 * 64;
-    return AlignedArray<T>(
-        static_cast<T*>(::operator new(bytes > 0 ? bytes : 64, std::align_val_t(64))));
+    const size_t bytes = size_t(std::max<int64_t>(count, 1)) * sizeof(T);
+    const size_t unit = bytes < kHugePage ? 64 : kHugePage;
+    const size_t whole = (bytes + unit - 1) / unit * unit;
+    void* p = std::aligned_alloc(unit, whole);
+    if (!p) throw std::bad_alloc();
+#if defined(__linux__)
+    if (unit == kHugePage) madvise(p, whole, MADV_HUGEPAGE);
+#endif
+    return AlignedArray<T>(static_cast<T*>(p));
 }
 
 // The memory that carries a block through a program.
@@ -127,7 +144,6 @@ struct Passage {
     DropoutKey key;
     const BatchStatistics<T>* batch;
     Arena<T>& arena;
-    T* scratch;  // of the thread
     GradientSink<T> sink{};
 };
 
@@ -154,14 +170,11 @@ class Plan {
     const Program& prediction() const { return prediction_; }
     Arena<T> make_arena(const Program& program) const;
     int64_t arena_bytes(const Program& program) const;
-    AlignedArray<T> make_scratch(const Program& program) const {
-        return allocate<T>(program.scratch);
-    }
 
     void load(const Source<T>& source, const Passage<T>& passage) const;
-    // Channels [first, last) through all actions of a chain.
-    void carry(const Passage<T>& passage, const Chain& chain, int64_t first,
-               int64_t last, const OtherAction& other) const;
+    // One of so many equal parts of a chain's channels through all its actions.
+    void carry(const Passage<T>& passage, const Chain& chain, int64_t part,
+               int64_t parts, const OtherAction& other) const;
     // What batch_norm needs to know of these channels: a block's part in the statistics
     // of its input and, going back, in the gradients of its weights, each by channel.
     void measure(const Passage<T>& passage, size_t step, const Range& range,
@@ -171,12 +184,10 @@ class Plan {
 
     // All channels of the output of a step; -1 stands for the network's input.
     T* output(int64_t step, const Passage<T>& passage) const {
-        return passage.arena.values.get() +
-               passage.program.values[size_t(step + 1)].offset;
+        return passage.arena.values.get() + passage.program.values[size_t(step + 1)];
     }
     T* gradient(int64_t step, const Passage<T>& passage) const {
-        return passage.arena.values.get() +
-               passage.program.gradients[size_t(step + 1)].offset;
+        return passage.arena.values.get() + passage.program.gradients[size_t(step + 1)];
     }
     // The first step that has weights: gradients go no deeper in training.
     int first_weighted() const;

@@ -8,22 +8,17 @@ namespace striate {
 
 namespace {
 
-// What a chain touches at a time, in numbers: a quarter of a megabyte, beside which the
-// input of the next convolution has room in a core's own cache.
-constexpr int64_t kTogether = (256 << 10) / 4;
 // Convolutions are fastest at four channels at a time.
 constexpr int64_t kTile = 4;
 // The work of a task that is worth a phase of its own: some three microseconds.
 constexpr int64_t kTaskWork = 10000;
 
-// A part of the arena or of the scratch memory, and the chains from the first to the
-// last that touches it.
+// A part of the arena, and the first and the last chain that touch it: those between
+// may put nothing else there.
 struct Buffer {
     int64_t count;
     size_t first, last;
-    size_t counted = kNever;
-    int64_t offset = -1;
-    static constexpr size_t kNever = ~size_t(0);
+    int64_t offset = 0;
 };
 
 class Builder {
@@ -38,12 +33,11 @@ class Builder {
         cut_chains();
         share_values();
         if (purpose.backward) share_gradients();
-        note_touches();
-        place_in_arena();
-        place_in_scratch();
-        program_.values = places_of(values_);
-        program_.gradients = places_of(gradients_);
-        program_.found = places_of(found_);
+        for (size_t i = 0; i < program_.chains.size(); ++i) note_touches(i);
+        place_buffers();
+        program_.values = offsets_of(values_);
+        program_.gradients = offsets_of(gradients_);
+        program_.found = offsets_of(found_);
         program_.backward = purpose.backward;
     }
 
@@ -127,7 +121,7 @@ class Builder {
             const Action& a = program_.actions[i];
             const int64_t channels = channels_of(a);
             if (chains.empty() || !joins(chains.back(), a, channels))
-                chains.push_back({i, i, channels, 1, 0, false});
+                chains.push_back({i, i, channels, 0, false});
             Chain& chain = chains.back();
             chain.last = i + 1;
             chain.work += work_of(a);
@@ -148,7 +142,7 @@ class Builder {
     // ---- where values lie -----------------------------------------------------------
 
     int new_buffer(int64_t count) {
-        buffers_.push_back({count, Buffer::kNever, 0});
+        buffers_.push_back({count, program_.chains.size(), 0});
         return int(buffers_.size()) - 1;
     }
 
@@ -199,74 +193,63 @@ class Builder {
         }
     }
 
-    // An action of the chain uses the buffer; by the channels carried, or all of it.
-    void touch(int buffer, size_t chain, bool by_channel = true) {
+    void touch(int buffer, size_t chain) {
         Buffer& b = buffers_[size_t(buffer)];
-        if (b.first == Buffer::kNever) b.first = chain;
+        b.first = std::min(b.first, chain);
         b.last = chain;
-        if (!by_channel || b.counted == chain) return;
-        b.counted = chain;
-        carried_[chain] += b.count / program_.chains[chain].channels;
     }
 
-    void note_touches() {
-        carried_.resize(program_.chains.size());
-        for (size_t c = 0; c < program_.chains.size(); ++c) {
-            const Chain& chain = program_.chains[c];
-            for (size_t i = chain.first; i < chain.last; ++i)
-                note_touches(program_.actions[i], c);
+    void note_touches(size_t chain) {
+        const Chain& c = program_.chains[chain];
+        for (size_t i = c.first; i < c.last; ++i) {
+            const Action& a = program_.actions[i];
+            const Step& s = steps_[a.step];
+            const auto value = [&](int step) { touch(values_[size_t(step + 1)], chain); };
+            const auto gradient = [&](int step) {
+                touch(gradients_[size_t(step + 1)], chain);
+            };
+            const int own = int(a.step);
+            switch (a.act) {
+                case Act::load:
+                    value(-1);
+                    break;
+                case Act::forward:
+                    value(s.source);
+                    if (s.kind == Kind::add) value(s.other);
+                    value(own);
+                    break;
+                case Act::measure:
+                    value(s.source);
+                    break;
+                case Act::loss:
+                    value(own);
+                    gradient(own);
+                    break;
+                case Act::weights:
+                case Act::measure_gradient:
+                    value(s.source);
+                    gradient(own);
+                    break;
+                case Act::input:
+                    if (s.kind == Kind::batch_norm) value(s.source);
+                    if (s.kind == Kind::activation) value(own);
+                    gradient(own);
+                    touch(found_[a.step], chain);
+                    if (a.source != Delivery::none) gradient(s.source);
+                    if (a.other != Delivery::none) gradient(s.other);
+                    break;
+                case Act::unload:
+                    for (size_t step : purpose_.wanted) value(int(step));
+                    if (purpose_.backward) gradient(-1);
+                    break;
+            }
         }
     }
-
-    void note_touches(const Action& a, size_t chain) {
-        const Step& s = steps_[a.step];
-        const int x = values_[size_t(s.source + 1)];
-        switch (a.act) {
-            case Act::load:
-                touch(values_[0], chain);
-                break;
-            case Act::forward:
-                touch(x, chain, s.by_channel());
-                if (s.kind == Kind::add) touch(values_[size_t(s.other + 1)], chain);
-                touch(values_[a.step + 1], chain);
-                break;
-            case Act::measure:
-                touch(x, chain);
-                break;
-            case Act::unload:
-                for (size_t step : purpose_.wanted) touch(values_[step + 1], chain);
-                if (purpose_.backward) touch(gradients_[0], chain);
-                break;
-            case Act::loss:
-                touch(values_[a.step + 1], chain);
-                touch(gradients_[a.step + 1], chain);
-                break;
-            case Act::weights:
-            case Act::measure_gradient:
-                touch(x, chain, s.by_channel());
-                touch(gradients_[a.step + 1], chain);
-                break;
-            case Act::input:
-                if (s.kind == Kind::batch_norm) touch(x, chain);
-                if (s.kind == Kind::activation) touch(values_[a.step + 1], chain);
-                touch(gradients_[a.step + 1], chain, s.by_channel());
-                touch(found_[a.step], chain);
-                if (a.source != Delivery::none)
-                    touch(gradients_[size_t(s.source + 1)], chain);
-                if (a.other != Delivery::none)
-                    touch(gradients_[size_t(s.other + 1)], chain);
-                break;
-        }
-    }
-
-    bool passing(const Buffer& b) const { return b.first == b.last; }
 
     // Each buffer as low as none lies that is in use at the same time.
-    void place_in_arena() {
+    void place_buffers() {
         std::vector<Buffer*> placed;  // by offset
         for (Buffer& b : buffers_) {
-            if (b.first == Buffer::kNever || passing(b)) continue;
-            b.offset = 0;
             for (const Buffer* other : placed) {
                 if (other->last < b.first || b.last < other->first) continue;
                 if (other->offset >= b.offset + b.count) break;
@@ -280,31 +263,10 @@ class Builder {
         }
     }
 
-    void place_in_scratch() {
-        std::vector<int64_t> used(program_.chains.size());
-        for (size_t c = 0; c < program_.chains.size(); ++c) {
-            Chain& chain = program_.chains[c];
-            int64_t most = kTogether / std::max<int64_t>(carried_[c], 1);
-            most = std::max(most / kTile * kTile, kTile);
-            chain.together = std::min(most, chain.channels);
-        }
-        for (Buffer& b : buffers_) {
-            if (b.first == Buffer::kNever || !passing(b)) continue;
-            const Chain& chain = program_.chains[b.first];
-            b.offset = used[b.first];
-            used[b.first] += b.count / chain.channels * chain.together;
-            program_.scratch = std::max(program_.scratch, used[b.first]);
-        }
-    }
-
-    std::vector<Place> places_of(const std::vector<int>& indices) const {
-        std::vector<Place> places(indices.size());
-        for (size_t i = 0; i < indices.size(); ++i) {
-            if (indices[i] < 0) continue;
-            const Buffer& b = buffers_[size_t(indices[i])];
-            places[i] = {b.offset, passing(b)};
-        }
-        return places;
+    std::vector<int64_t> offsets_of(const std::vector<int>& indices) const {
+        std::vector<int64_t> offsets;
+        for (int i : indices) offsets.push_back(i < 0 ? 0 : buffers_[size_t(i)].offset);
+        return offsets;
     }
 
     const std::vector<Step>& steps_;
@@ -313,7 +275,6 @@ class Builder {
     std::vector<Buffer> buffers_;
     std::vector<int> values_, gradients_;  // buffers by step + 1; -1 for none
     std::vector<int> found_;               // by step
-    std::vector<int64_t> carried_;  // by chain: numbers touched for each channel
     Program program_;
 };
 

@@ -1,9 +1,8 @@
 // What a plan's steps make of a block for one purpose: the actions in their order, cut
 // into chains, and where every value lies meanwhile.
 //
-// A chain carries a range of channels through several actions, so that what one writes
-// the next one reads from the core's own cache, and so that threads can share a block.
-// Whatever the range, a value has the same bits.
+// A chain carries a range of channels through several actions, so that threads can share
+// a block. Whatever the range, a value has the same bits.
 #pragma once
 
 #include <cstddef>
@@ -45,7 +44,6 @@ struct Action {
 struct Chain {
     size_t first, last;
     int64_t channels;  // into which all of it can be cut
-    int64_t together;  // channels carried at once
     int64_t work;      // multiply-adds of 16 lanes, or what takes as long
     bool merges;       // whether what blocks say about the batch is merged behind it
 };
@@ -56,13 +54,6 @@ struct Range {
     int64_t first, last, of;
     int64_t begin(int64_t C) const { return C / of * first; }
     int64_t size(int64_t C) const { return C / of * (last - first); }
-};
-
-// Where a value lies: in the block's arena, or, where nothing outside its chain needs
-// it, in the thread's scratch memory, which holds only the channels carried just now.
-struct Place {
-    int64_t offset = 0;
-    bool passing = false;
 };
 
 struct Purpose {
@@ -76,10 +67,11 @@ struct Purpose {
 struct Program {
     std::vector<Action> actions;
     std::vector<Chain> chains;
-    // By step + 1, so that the network's input comes first: outputs and the gradients
-    // of outputs. By step: where the gradient of its input is found, before delivery.
-    std::vector<Place> values, gradients, found;
-    int64_t arena = 0, scratch = 0;  // how many numbers they hold
+    // Where numbers lie in a block's arena. By step + 1, so that the network's input
+    // comes first: outputs and the gradients of outputs. By step: where the gradient of
+    // its input is found, before it is delivered.
+    std::vector<int64_t> values, gradients, found;
+    int64_t arena = 0;  // how many numbers it holds
     bool backward = false;
 };
 

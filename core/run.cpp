@@ -42,34 +42,29 @@ bool carry_all(const Plan<T>& plan, const Program& program, const T* weights,
     for (int64_t i = 0; i < (split ? blocks : team); ++i)
         arenas.push_back(plan.make_arena(program));
     Watch watch(interrupted);
-    const auto carry = [&](int64_t b, size_t arena, T* scratch, const Leg& leg,
-                           int64_t part, int thread) {
+    const auto carry = [&](int64_t b, size_t arena, const Leg& leg, int64_t part,
+                           int thread) {
         const Passage<T> passage{program, weights, block_at(nullptr, b * kLanes, images),
-                                 {},      nullptr, arenas[arena],
-                                 scratch};
+                                 {},      nullptr, arenas[arena]};
         const auto act = [&](const Action& a, const Range&) { other(a, passage); };
-        for (size_t c = leg.first; c < leg.last && watch.go_on(thread); ++c) {
-            const Chain& chain = program.chains[c];
-            plan.carry(passage, chain, chain.channels * part / leg.parts,
-                       chain.channels * (part + 1) / leg.parts, act);
-        }
+        for (size_t c = leg.first; c < leg.last && watch.go_on(thread); ++c)
+            plan.carry(passage, program.chains[c], part, leg.parts, act);
     };
     size_t phase = 0;
     std::atomic<int64_t> next{0};
     Phases phases(blocks * legs[0].parts);
     run_team(team, [&](int thread) {
         const FlushDenormals flush;
-        const AlignedArray<T> scratch = plan.make_scratch(program);
         if (!split) {
             for (int64_t b; (b = next.fetch_add(1)) < blocks;)
-                carry(b, size_t(thread), scratch.get(), legs[0], 0, thread);
+                carry(b, size_t(thread), legs[0], 0, thread);
             return;
         }
         phases.work(
             [&](int64_t i) {
                 const Leg& leg = legs[phase];
                 const int64_t b = i / leg.parts;
-                carry(b, size_t(b), scratch.get(), leg, i % leg.parts, thread);
+                carry(b, size_t(b), leg, i % leg.parts, thread);
             },
             [&] {
                 ++phase;
@@ -153,7 +148,7 @@ bool run_input_gradient(const Plan<T>& plan, const T* weights, const Source<T>& 
 // Of the most that may be wanted: all outputs.
 template <class T>
 int64_t inference_bytes(const Plan<T>& plan, int64_t images, int threads) {
-    int64_t numbers = plan.steps()[0].in.count() * kLanes + plan.prediction().scratch;
+    int64_t numbers = plan.steps()[0].in.count() * kLanes;
     for (const Step& s : plan.steps()) numbers += s.out.count() * kLanes;
     return std::clamp<int64_t>(blocks_of(images), 1, threads) * numbers *
            int64_t(sizeof(T));

@@ -45,8 +45,6 @@ class Trainer {
         const bool kept = normalizes() || splits(blocks_, threads);
         while (arenas_.size() < size_t(kept ? blocks_ : threads))
             arenas_.push_back(plan.make_arena(plan.training()));
-        for (int t = 0; t < threads; ++t)
-            scratch_.push_back(plan.make_scratch(plan.training()));
         if (training.augmentation)
             for (int t = 0; t < threads; ++t)
                 augmenters_.emplace_back(*training.augmentation, training.dropout.seed,
@@ -200,7 +198,6 @@ class Trainer {
                                      training_.dropout,
                                      batch(),
                                      arenas_[size_t(kept_ ? b : thread)],
-                                     scratch_[size_t(thread)].get(),
                                      {conv, block_inputs_.data() + row,
                                       block_gradients_.data() + row}};
             const auto other = [&](const Action& action, const Range& range) {
@@ -208,9 +205,7 @@ class Trainer {
             };
             for (size_t c = leg.first; c < leg.last; ++c) {
                 if (!watch_.go_on(thread)) return;
-                const Chain& chain = plan_.training().chains[c];
-                plan_.carry(passage, chain, chain.channels * part / leg.parts,
-                            chain.channels * (part + 1) / leg.parts, other);
+                plan_.carry(passage, plan_.training().chains[c], part, leg.parts, other);
             }
         }
     }
@@ -377,7 +372,6 @@ class Trainer {
     const Source<T>& source_;
     const Training<T>& training_;
     Arenas<T>& arenas_;  // of each block where it is kept between legs, or thread
-    std::vector<AlignedArray<T>> scratch_;  // of each thread
     Watch watch_;
     const int64_t blocks_, slices_;        // of a full batch
     std::deque<Augmenter<T>> augmenters_;  // one a thread, or none
@@ -428,7 +422,6 @@ int64_t training_bytes(const Plan<T>& plan, int64_t batch, int threads) {
             moments += blocks * 2 * s.in.C;
         }
     }
-    numbers += threads * plan.training().scratch;
     return arenas * plan.arena_bytes(plan.training()) + numbers * int64_t(sizeof(T)) +
            moments * int64_t(sizeof(double));
 }
