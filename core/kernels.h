@@ -178,6 +178,7 @@ struct Kernels {
     // rows[L][stride] (image-major) from x[count][L], and back
     void (*lanes_to_rows)(int64_t count, const T* x, T* rows, int64_t stride);
 
+    double (*sum_squares)(int64_t count, const T* x);
     // sum[count] = the slices' buffers added in their order; returns the sum of squares
     double (*sum_slices)(int64_t count, int64_t slices, const T* const* parts, T* sum);
     // w, gradient, state0 and state1 of count weights; states may be null where unused

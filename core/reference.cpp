@@ -472,6 +472,13 @@ void lanes_to_rows(int64_t count, const T* x, T* rows, int64_t stride) {
 }
 
 template <class T>
+double sum_squares(int64_t count, const T* x) {
+    double squares = 0.0;
+    for (int64_t i = 0; i < count; ++i) squares += double(x[i]) * double(x[i]);
+    return squares;
+}
+
+template <class T>
 double sum_slices(int64_t count, int64_t slices, const T* const* parts, T* sum) {
     double squares = 0.0;
     for (int64_t i = 0; i < count; ++i) {
@@ -549,6 +556,7 @@ const Kernels<T>& reference_kernels() {
         adjust<T>,
         blend<T>,
         lanes_to_rows<T>,
+        sum_squares<T>,
         sum_slices<T>,
         update<T>,
         average<T>,

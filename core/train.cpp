@@ -302,25 +302,18 @@ class Trainer {
                                               parts.data(),
                                               gradient_ + s.weight + sum.first);
         }
-        double squares = 0.0;
-        const auto add = [&](const T* from, const T* to) {
-            for (; from < to; ++from) squares += double(*from) * double(*from);
-        };
+        const auto squares = plan_.kernels().sum_squares;
         T* dw = gradient_ + s.weight;
         T* db = s.bias >= 0 ? gradient_ + s.bias : nullptr;
-        if (s.kind == Kind::batch_norm) {  // merged between two stages already
-            add(dw, dw + sum.last);
-            add(db, db + sum.last);
-            return squares;
-        }
-        const int64_t D = s.in.count();
+        if (s.kind == Kind::batch_norm)  // merged between two legs already
+            return squares(sum.last, dw) + squares(sum.last, db);
+        const int64_t D = s.in.count(), rows = sum.last - sum.first;
         plan_.kernels().dense_weight_gradient(
             step_blocks_ * kLanes, D, sum.first, sum.last,
             dense_inputs_[sum.step].get(), padded(D), dense_gradients_[sum.step].get(),
             padded(s.out.C), dw, db);
-        add(dw + sum.first * D, dw + sum.last * D);
-        if (db) add(db + sum.first, db + sum.last);
-        return squares;
+        return squares(rows * D, dw + sum.first * D) +
+               (db ? squares(rows, db + sum.first) : 0.0);
     }
 
     void finish_gradients() {
