@@ -18,8 +18,8 @@ inline int64_t padded(int64_t count) { return (count + kLanes - 1) / kLanes * kL
 constexpr int64_t kSlices = 8;
 
 // Whether so few blocks are cut for several threads: where some of these would be idle
-// for more than an eighth of the time if each carried whole blocks. Either way gives the
-// same bits.
+// for more than an eighth of the time if each carried whole blocks. Either way gives
+// the same bits.
 inline bool splits(int64_t blocks, int threads) {
     const int64_t rounds = (blocks + threads - 1) / threads;
     return blocks <= kSlices && 8 * blocks < 7 * rounds * threads;

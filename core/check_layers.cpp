@@ -69,7 +69,8 @@ void Checker::convolution(Sampler& sample) {
         const int64_t upper = o * s.OH * s.OW * kLanes, lower = c * s.H * s.W * kLanes;
         Floats Y2(y.count(), 7.0f), DX2(dx.count(), 7.0f), DW2(dw.count(), 0.25f);
         Floats DB2(s.O, 0.25f);
-        for (const auto& [first, last] : {std::pair(int64_t(0), o), std::pair(o, s.O)}) {
+        for (const auto& [first, last] :
+             {std::pair(int64_t(0), o), std::pair(o, s.O)}) {
             if (first == last) continue;
             ConvShape part = s;
             part.O = last - first;

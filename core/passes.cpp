@@ -293,11 +293,12 @@ void Plan<T>::input_gradient(const Passage<T>& passage, const Action& action,
         }
         case Kind::batch_norm: {
             const Statistics<T> of(passage, s, step, channel);
-            const BatchMoments<T>* m = passage.batch ? &(*passage.batch)[step] : nullptr;
+            const BatchMoments<T>* m =
+                passage.batch ? &(*passage.batch)[step] : nullptr;
             const T* x =
                 channels(program.values[size_t(s.source + 1)], s.in, range, passage);
-            kernels_.norm_input_gradient(norm_shape(s, range, passage.block), x, of.mean,
-                                         of.variance, w + channel,
+            kernels_.norm_input_gradient(norm_shape(s, range, passage.block), x,
+                                         of.mean, of.variance, w + channel,
                                          m ? m->mean_dw.data() + channel : nullptr,
                                          m ? m->mean_db.data() + channel : nullptr, dy);
             break;
@@ -325,7 +326,8 @@ void Plan<T>::deliver(const Passage<T>& passage, const T* dx, Delivery how, int 
     if (how == Delivery::none) return;
     const Shape& shape = step < 0 ? steps_[0].in : steps_[size_t(step)].out;
     const int64_t count = size(shape, range);
-    T* sum = channels(passage.program.gradients[size_t(step + 1)], shape, range, passage);
+    T* sum =
+        channels(passage.program.gradients[size_t(step + 1)], shape, range, passage);
     if (how == Delivery::add) {
         kernels_.add(count, sum, dx, sum);
     } else if (sum != dx) {
@@ -358,13 +360,13 @@ void Plan<T>::measure_gradient(const Passage<T>& passage, size_t step,
         dw + channel, db + channel);
 }
 
-#define STRIATE_INSTANTIATE(T)                                                         \
-    template void Plan<T>::load(const Source<T>&, const Passage<T>&) const;            \
-    template void Plan<T>::carry(const Passage<T>&, const Chain&, int64_t, int64_t,    \
-                                 const OtherAction&) const;                            \
-    template void Plan<T>::measure(const Passage<T>&, size_t, const Range&, double*,   \
-                                   double*) const;                                     \
-    template void Plan<T>::measure_gradient(const Passage<T>&, size_t, const Range&,   \
+#define STRIATE_INSTANTIATE(T)                                                       \
+    template void Plan<T>::load(const Source<T>&, const Passage<T>&) const;          \
+    template void Plan<T>::carry(const Passage<T>&, const Chain&, int64_t, int64_t,  \
+                                 const OtherAction&) const;                          \
+    template void Plan<T>::measure(const Passage<T>&, size_t, const Range&, double*, \
+                                   double*) const;                                   \
+    template void Plan<T>::measure_gradient(const Passage<T>&, size_t, const Range&, \
                                             double*, double*) const;
 STRIATE_INSTANTIATE(float)
 STRIATE_INSTANTIATE(double)

@@ -148,8 +148,8 @@ class Builder {
 
     // An activation or a sum works in place unless what it would overwrite is still
     // wanted: the network's input, the output of an activation (its gradient needs it),
-    // or what another step or the caller reads too. Dropout only passes on where nothing
-    // goes back.
+    // or what another step or the caller reads too. Dropout only passes on where
+    // nothing goes back.
     void share_values() {
         values_.push_back(new_buffer(count_of(0)));
         std::vector<bool> overwritable = {false};  // by step + 1, as the buffers
@@ -159,9 +159,8 @@ class Builder {
             const bool free = overwritable[source] && readers_[source] == 1;
             const bool identity = s.kind == Kind::flatten ||
                                   (s.kind == Kind::dropout && !purpose_.backward);
-            const bool in_place =
-                s.kind == Kind::activation || s.kind == Kind::add ||
-                (s.kind == Kind::batch_norm && !purpose_.backward);
+            const bool in_place = s.kind == Kind::activation || s.kind == Kind::add ||
+                                  (s.kind == Kind::batch_norm && !purpose_.backward);
             values_.push_back(identity || (free && in_place)
                                   ? values_[source]
                                   : new_buffer(count_of(i + 1)));
@@ -176,7 +175,8 @@ class Builder {
         gradients_.assign(purpose_.end + 1, -1);
         found_.assign(purpose_.end, -1);
         for (const Action& a : program_.actions) {
-            if (a.act == Act::loss) gradients_[a.step + 1] = new_buffer(count_of(a.step + 1));
+            if (a.act == Act::loss)
+                gradients_[a.step + 1] = new_buffer(count_of(a.step + 1));
             if (a.act != Act::input) continue;
             const Step& s = steps_[a.step];
             const int above = gradients_[a.step + 1];
@@ -184,12 +184,14 @@ class Builder {
                 readers_[size_t(s.source + 1)] == 1 && s.source + 1 == int(a.step);
             int& place = gradients_[size_t(s.source + 1)];
             if (a.source == Delivery::put)
-                place = s.passes_on() && only ? above : new_buffer(kLanes * s.in.count());
+                place =
+                    s.passes_on() && only ? above : new_buffer(kLanes * s.in.count());
             if (a.other == Delivery::put)
                 gradients_[size_t(s.other + 1)] = new_buffer(kLanes * s.in.count());
-            found_[a.step] = s.passes_on()                ? above
-                             : a.source == Delivery::put ? place
-                                                         : new_buffer(kLanes * s.in.count());
+            found_[a.step] = s.passes_on() ? above
+                             : a.source == Delivery::put
+                                 ? place
+                                 : new_buffer(kLanes * s.in.count());
         }
     }
 
@@ -204,7 +206,9 @@ class Builder {
         for (size_t i = c.first; i < c.last; ++i) {
             const Action& a = program_.actions[i];
             const Step& s = steps_[a.step];
-            const auto value = [&](int step) { touch(values_[size_t(step + 1)], chain); };
+            const auto value = [&](int step) {
+                touch(values_[size_t(step + 1)], chain);
+            };
             const auto gradient = [&](int step) {
                 touch(gradients_[size_t(step + 1)], chain);
             };
@@ -294,8 +298,8 @@ std::vector<Leg> legs_of(const Program& program, bool split, int threads) {
             // As many as threads, or some times as many where that leaves whole tiles.
             const int64_t each = chain.channels / (threads * kTile);
             parts = threads * std::clamp<int64_t>(each, 1, 4);
-            parts = std::min({parts, chain.channels,
-                              std::max<int64_t>(chain.work / kTaskWork, 1)});
+            parts = std::min(
+                {parts, chain.channels, std::max<int64_t>(chain.work / kTaskWork, 1)});
         }
         // What is not worth cutting goes on in the task before it.
         if (!merged && parts == 1 && legs.back().parts == 1) {

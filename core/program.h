@@ -1,8 +1,8 @@
 // What a plan's steps make of a block for one purpose: the actions in their order, cut
 // into chains, and where every value lies meanwhile.
 //
-// A chain carries a range of channels through several actions, so that threads can share
-// a block. Whatever the range, a value has the same bits.
+// A chain carries a range of channels through several actions, so that threads can
+// share a block. Whatever the range, a value has the same bits.
 #pragma once
 
 #include <cstddef>
@@ -77,7 +77,8 @@ struct Program {
 
 Program make_program(const std::vector<Step>& steps, const Purpose& purpose);
 
-// A phase of a team's work: the chains [first, last), each block cut into so many tasks.
+// A phase of a team's work: the chains [first, last), each block cut into so many
+// tasks.
 struct Leg {
     size_t first, last;
     int64_t parts;

@@ -9,8 +9,8 @@ namespace striate {
 
 namespace {
 
-// The work, as a chain counts it, of a call that is worth starting a team for: some three
-// hundred microseconds.
+// The work, as a chain counts it, of a call that is worth starting a team for: some
+// three hundred microseconds.
 constexpr int64_t kTeamWork = 1000000;
 
 // Writes the block's values x[C][H][W][L] to images of out[count][H][W][C].
@@ -44,8 +44,9 @@ bool carry_all(const Plan<T>& plan, const Program& program, const T* weights,
     Watch watch(interrupted);
     const auto carry = [&](int64_t b, size_t arena, const Leg& leg, int64_t part,
                            int thread) {
-        const Passage<T> passage{program, weights, block_at(nullptr, b * kLanes, images),
-                                 {},      nullptr, arenas[arena]};
+        const Passage<T> passage{
+            program, weights, block_at(nullptr, b * kLanes, images),
+            {},      nullptr, arenas[arena]};
         const auto act = [&](const Action& a, const Range&) { other(a, passage); };
         for (size_t c = leg.first; c < leg.last && watch.go_on(thread); ++c)
             plan.carry(passage, program.chains[c], part, leg.parts, act);

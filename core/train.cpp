@@ -163,8 +163,8 @@ class Trainer {
         end_ = std::min(begin_ + training_.batch, training_.images);
         step_blocks_ = blocks_of(end_ - begin_);
         step_slices_ = slices_of(step_blocks_);
-        const bool split = splits(step_blocks_, threads_) &&
-                           step_blocks_ <= int64_t(arenas_.size());
+        const bool split =
+            splits(step_blocks_, threads_) && step_blocks_ <= int64_t(arenas_.size());
         legs_ = split ? &split_ : &whole_;
         kept_ = split || normalizes();
         weight_sum_ = double(end_ - begin_);
@@ -192,20 +192,21 @@ class Trainer {
         const int64_t last = (slice + 1) * step_blocks_ / step_slices_;
         for (int64_t b = first; b < last; ++b) {
             const size_t row = size_t(b) * plan_.steps().size();
-            const Passage<T> passage{plan_.training(),
-                                     weights_,
-                                     block_at(training_.order, begin_ + b * kLanes, end_),
-                                     training_.dropout,
-                                     batch(),
-                                     arenas_[size_t(kept_ ? b : thread)],
-                                     {conv, block_inputs_.data() + row,
-                                      block_gradients_.data() + row}};
+            const Passage<T> passage{
+                plan_.training(),
+                weights_,
+                block_at(training_.order, begin_ + b * kLanes, end_),
+                training_.dropout,
+                batch(),
+                arenas_[size_t(kept_ ? b : thread)],
+                {conv, block_inputs_.data() + row, block_gradients_.data() + row}};
             const auto other = [&](const Action& action, const Range& range) {
                 do_action(action, range, b, thread, passage);
             };
             for (size_t c = leg.first; c < leg.last; ++c) {
                 if (!watch_.go_on(thread)) return;
-                plan_.carry(passage, plan_.training().chains[c], part, leg.parts, other);
+                plan_.carry(passage, plan_.training().chains[c], part, leg.parts,
+                            other);
             }
         }
     }
@@ -229,9 +230,8 @@ class Trainer {
 
     void load(int64_t b, int thread, const Passage<T>& passage) {
         if (training_.augmentation) {
-            augmenters_[size_t(thread)].load(passage.block.row,
-                                             plan_.output(-1, passage),
-                                             mixing_[size_t(b)]);
+            augmenters_[size_t(thread)].load(
+                passage.block.row, plan_.output(-1, passage), mixing_[size_t(b)]);
         } else {
             plan_.load(source_, passage);
         }
@@ -274,8 +274,7 @@ class Trainer {
         const Action& last = program.actions[program.chains[leg.last - 1].last - 1];
         if (last.act == Act::measure_gradient)
             norms_.merge_gradients(last.step, end_ - begin_, gradient_);
-        if (last.act == Act::measure && batch())
-            norms_.merge(last.step, end_ - begin_);
+        if (last.act == Act::measure && batch()) norms_.merge(last.step, end_ - begin_);
         if (leg.last == program.chains.size()) finish_slices();
     }
 
