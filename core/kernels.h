@@ -117,8 +117,7 @@ struct Kernels {
     // y[O][L] = bias[O] + w[O][D] x[D][L]; bias may be null
     void (*dense_forward)(int64_t D, int64_t O, const T* x, const T* w, const T* bias,
                           T* y);
-    // Rows [first, last) of dx[D][L] = transposed w dy[O][L], dx being the first of
-    // them
+    // dx[last - first][L], the rows [first, last) of transposed w[O][D] dy[O][L]
     void (*dense_input_gradient)(int64_t D, int64_t O, int64_t first, int64_t last,
                                  const T* w, const T* dy, T* dx);
     // Rows [first, last) of dw[O][D] and db[O] (may be null), overwritten, from the
@@ -131,9 +130,8 @@ struct Kernels {
     // mean[C] and deviation[C], the sum of squared deviations from it, of the real
     // lanes of x[C][P][L]
     void (*norm_moments)(const NormShape&, const T* x, double* mean, double* deviation);
-    // y = w (x - mean) / sqrt(variance + epsilon) + bias, each of the four [C]; y may
-    // be
-    // x
+    // y = w (x - mean) / sqrt(variance + epsilon) + bias, each of the four [C]; in
+    // place where y is x
     void (*norm_forward)(const NormShape&, const T* x, const T* mean, const T* variance,
                          const T* w, const T* bias, T* y);
     // db[C] = the sum of dy[C][P][L], dw[C] = that of dy times the normalised x; dy

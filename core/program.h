@@ -77,7 +77,7 @@ struct Program {
 
 Program make_program(const std::vector<Step>& steps, const Purpose& purpose);
 
-// A phase of a team's work: the chains [first, last), each block cut into so many
+// A phase of a team's work: the chains [first, last), of which each block makes so many
 // tasks.
 struct Leg {
     size_t first, last;

@@ -151,8 +151,10 @@ template <class T>
 int64_t inference_bytes(const Plan<T>& plan, int64_t images, int threads) {
     int64_t numbers = plan.steps()[0].in.count() * kLanes;
     for (const Step& s : plan.steps()) numbers += s.out.count() * kLanes;
-    return std::clamp<int64_t>(blocks_of(images), 1, threads) * numbers *
-           int64_t(sizeof(T));
+    const int64_t blocks = blocks_of(images);
+    const int64_t arenas =
+        splits(blocks, threads) ? blocks : std::clamp<int64_t>(blocks, 1, threads);
+    return arenas * numbers * int64_t(sizeof(T));
 }
 
 #define STRIATE_INSTANTIATE(T)                                                         \
