@@ -25,51 +25,63 @@ void unload(const Shape& shape, const Block& block, const T* x, T* out) {
     }
 }
 
+// How many of the blocks all threads share: all where they are few, and otherwise as
+// many as fill the time that threads wait for the last whole ones.
+int64_t shared_of(int64_t blocks, int64_t work, int threads) {
+    if (threads == 1 || blocks * work < kTeamWork) return 0;
+    return splits(blocks, threads) ? blocks : std::min<int64_t>(blocks, threads - 1);
+}
+
+int64_t work_of(const Program& program) {
+    int64_t work = 0;
+    for (const Chain& chain : program.chains) work += chain.work;
+    return work;
+}
+
 // Every block of `images` once through the program; other(action, passage) does what is
-// not a step. Threads carry whole blocks as they come, or share few of them.
+// not a step. Threads carry whole blocks as they come, then share the last ones.
 template <class T, class Other>
 bool carry_all(const Plan<T>& plan, const Program& program, const T* weights,
                int64_t images, int threads, const Interrupted& interrupted,
                const Other& other) {
     const int64_t blocks = blocks_of(images);
-    int64_t work = 0, most = 1;
-    for (const Chain& chain : program.chains) work += chain.work;
-    const bool split = splits(blocks, threads) && blocks * work > kTeamWork;
-    const std::vector<Leg> legs = legs_of(program, split, threads);
-    for (const Leg& leg : legs) most = std::max(most, leg.parts);
-    const int team = int(std::clamp<int64_t>(blocks * most, 1, threads));
-    std::vector<Arena<T>> arenas;
-    for (int64_t i = 0; i < (split ? blocks : team); ++i)
+    const int64_t shared = shared_of(blocks, work_of(program), threads);
+    const int64_t whole = blocks - shared;
+    const Leg all{0, program.chains.size(), 1};
+    const std::vector<Leg> legs = legs_of(program, true, threads);
+    int64_t tasks = whole;
+    for (const Leg& leg : legs) tasks = std::max(tasks, whole + shared * leg.parts);
+    const int team = int(std::clamp<int64_t>(tasks, 1, threads));
+    std::vector<Arena<T>> arenas;  // of each shared block, then of each thread
+    for (int64_t i = 0; i < shared + (whole > 0 ? team : 0); ++i)
         arenas.push_back(plan.make_arena(program));
     Watch watch(interrupted);
-    const auto carry = [&](int64_t b, size_t arena, const Leg& leg, int64_t part,
+    const auto carry = [&](int64_t b, int64_t arena, const Leg& leg, int64_t part,
                            int thread) {
         const Passage<T> passage{
             program, weights, block_at(nullptr, b * kLanes, images),
-            {},      nullptr, arenas[arena]};
+            {},      nullptr, arenas[size_t(arena)]};
         const auto act = [&](const Action& a, const Range&) { other(a, passage); };
         for (size_t c = leg.first; c < leg.last && watch.go_on(thread); ++c)
             plan.carry(passage, program.chains[c], part, leg.parts, act);
     };
-    size_t phase = 0;
     std::atomic<int64_t> next{0};
-    Phases phases(blocks * legs[0].parts);
+    size_t phase = 0;
+    Phases phases(shared * legs[0].parts);
     run_team(team, [&](int thread) {
         const FlushDenormals flush;
-        if (!split) {
-            for (int64_t b; (b = next.fetch_add(1)) < blocks;)
-                carry(b, size_t(thread), legs[0], 0, thread);
-            return;
-        }
+        for (int64_t b; (b = next.fetch_add(1)) < whole;)
+            carry(b, shared + thread, all, 0, thread);
+        if (shared == 0) return;
         phases.work(
             [&](int64_t i) {
                 const Leg& leg = legs[phase];
                 const int64_t b = i / leg.parts;
-                carry(b, size_t(b), leg, i % leg.parts, thread);
+                carry(whole + b, b, leg, i % leg.parts, thread);
             },
             [&] {
                 ++phase;
-                return phase < legs.size() ? blocks * legs[phase].parts : Phases::kEnd;
+                return phase < legs.size() ? shared * legs[phase].parts : Phases::kEnd;
             },
             [&] { watch.go_on(thread); });
     });
@@ -152,9 +164,9 @@ int64_t inference_bytes(const Plan<T>& plan, int64_t images, int threads) {
     int64_t numbers = plan.steps()[0].in.count() * kLanes;
     for (const Step& s : plan.steps()) numbers += s.out.count() * kLanes;
     const int64_t blocks = blocks_of(images);
-    const int64_t arenas =
-        splits(blocks, threads) ? blocks : std::clamp<int64_t>(blocks, 1, threads);
-    return arenas * numbers * int64_t(sizeof(T));
+    const int64_t shared = shared_of(blocks, work_of(plan.prediction()), threads);
+    return (shared + std::min<int64_t>(blocks - shared, threads)) * numbers *
+           int64_t(sizeof(T));
 }
 
 #define STRIATE_INSTANTIATE(T)                                                         \
