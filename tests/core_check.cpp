@@ -93,6 +93,7 @@ std::vector<Step> small_network(int64_t& weights) {
     return steps;
 }
 
+// The weights after some steps, and what the network then answers to some images.
 std::vector<float> train(int threads, uint64_t seed, int64_t batch) {
     int64_t count = 0;
     auto steps = small_network(count);
@@ -100,6 +101,7 @@ std::vector<float> train(int threads, uint64_t seed, int64_t batch) {
     std::vector<float> weights(static_cast<size_t>(count)), gradient(weights.size());
     for (size_t i = 0; i < weights.size(); ++i)
         weights[i] = float(i * 7919 % 101) / 500.0f - 0.1f;
+    std::fill(weights.begin() + plan.trainable_count(), weights.end(), 1.0f);
     const int64_t images = 333;
     std::vector<uint8_t> pixels(size_t(images * 256));
     std::vector<int32_t> labels(static_cast<size_t>(images));
@@ -143,7 +145,22 @@ std::vector<float> train(int threads, uint64_t seed, int64_t batch) {
     Arenas<float> arenas;
     run_training(plan, weights.data(), gradient.data(), source, t, arenas, threads,
                  [] { return false; });
-    return weights;
+    std::vector<float> results = weights;
+    for (const int64_t asked : {int64_t(112), images}) {
+        source.count = asked;
+        std::vector<float> answers(size_t(asked * 10)), slopes(size_t(asked * 256));
+        run_forward(plan, weights.data(), source,
+                    {{plan.steps().size() - 1, answers.data(), true}}, threads,
+                    [] { return false; });
+        InputGradient<float> what{.step = plan.steps().size() - 1};
+        what.labels = labels.data();
+        what.out = slopes.data();
+        run_input_gradient(plan, weights.data(), source, what, threads,
+                           [] { return false; });
+        results.insert(results.end(), answers.begin(), answers.end());
+        results.insert(results.end(), slopes.begin(), slopes.end());
+    }
+    return results;
 }
 
 // Phases of 0 to 4 tasks for a team of any size: each task is done once, within its
