@@ -195,11 +195,10 @@ static void scatter(const ConvShape& s, int64_t first, int64_t last, const float
                     for (int64_t ci = 0; ci < channels.parts; ++ci) {
                         const int64_t c = cut_begin(channels, ci);
                         const float* kernel =
-                            w +
-                            (((g * group_outputs + o) * group_inputs + first + c) *
-                                 s.KH +
-                             reach.kh_begin) *
-                                KW;
+                            w + (((g * group_outputs + o) * group_inputs + first + c) *
+                                     s.KH +
+                                 reach.kh_begin) *
+                                    KW;
                         const ScatterTile tile =
                             tiles[t < columns.longer][ci < channels.longer];
                         for (int part = 0; part < kLanes; part += kWidth) {
