@@ -82,7 +82,7 @@ Call convolution(const Kernels<float>& k, const std::string& name, const Numbers
     float *w = m.floats(count), *bias = m.floats(s.O);
     if (name == "conv_forward") return [=] { k.conv_forward(s, x, w, bias, y); };
     if (name == "conv_input_gradient")
-        return [=] { k.conv_input_gradient(s, w, y, x); };
+        return [=] { k.conv_input_gradient(s, 0, s.C, w, y, x); };
     return [=] {
         std::fill_n(w, count, 0.0f);
         k.conv_weight_gradient(s, x, y, w, bias);
@@ -117,7 +117,7 @@ Call dense(const Kernels<float>& k, const std::string& name, const Numbers& n,
     }
     float *x = m.block(D), *y = m.block(O);
     if (name == "dense_forward") return [=] { k.dense_forward(D, O, x, w, bias, y); };
-    return [=] { k.dense_input_gradient(D, O, w, y, x); };
+    return [=] { k.dense_input_gradient(D, O, 0, D, w, y, x); };
 }
 
 Call normalization(const Kernels<float>& k, const std::string& name, const Numbers& n,

@@ -5,28 +5,6 @@
 namespace striate {
 
 template <class T>
-std::vector<Stage> stages_of(const Plan<T>& plan) {
-    const std::vector<Step>& steps = plan.steps();
-    std::vector<size_t> places;
-    for (size_t i = 0; i < steps.size(); ++i)
-        if (steps[i].kind == Kind::batch_norm) places.push_back(i);
-    std::vector<Stage> stages;
-    size_t first = 0;
-    for (size_t i : places) {
-        stages.push_back({Way::up, first, i, int(i)});
-        first = i;
-    }
-    // And down to just above the k-th of these steps from below, or to the lowest.
-    const size_t lowest = std::min(size_t(plan.first_weighted()), steps.size());
-    const auto end = [&](size_t k) { return k > 0 ? places[k - 1] + 1 : lowest; };
-    const auto norm = [&](size_t k) { return k > 0 ? int(places[k - 1]) : -1; };
-    size_t k = places.size();
-    stages.push_back({Way::turn, first, end(k), norm(k)});
-    for (; k > 0; --k) stages.push_back({Way::down, end(k - 1), end(k), norm(k - 1)});
-    return stages;
-}
-
-template <class T>
 BatchNorms<T>::BatchNorms(const Plan<T>& plan, int64_t blocks) : plan_(plan) {
     const std::vector<Step>& steps = plan.steps();
     parts_.resize(steps.size());
@@ -44,20 +22,18 @@ BatchNorms<T>::BatchNorms(const Plan<T>& plan, int64_t blocks) : plan_(plan) {
 }
 
 template <class T>
-void BatchNorms<T>::measure(size_t step, int64_t b, const Block& block,
-                            Arena<T>& arena) {
+void BatchNorms<T>::measure(const Passage<T>& passage, size_t step, int64_t b,
+                            const Range& range) {
     const int64_t at = b * plan_.steps()[step].in.C;
-    plan_.measure(step, block, arena, parts_[step].first.data() + at,
+    plan_.measure(passage, step, range, parts_[step].first.data() + at,
                   parts_[step].second.data() + at);
 }
 
 template <class T>
-void BatchNorms<T>::measure_gradient(size_t step, const T* weights, int64_t b,
-                                     const Block& block,
-                                     const BatchStatistics<T>* batch, Arena<T>& arena) {
+void BatchNorms<T>::measure_gradient(const Passage<T>& passage, size_t step, int64_t b,
+                                     const Range& range) {
     const int64_t at = b * plan_.steps()[step].in.C;
-    plan_.measure_gradient(step, weights, block, batch, arena,
-                           parts_[step].first.data() + at,
+    plan_.measure_gradient(passage, step, range, parts_[step].first.data() + at,
                            parts_[step].second.data() + at);
 }
 
@@ -119,8 +95,6 @@ void BatchNorms<T>::update_running(int64_t images, T* weights) const {
     }
 }
 
-template std::vector<Stage> stages_of(const Plan<float>&);
-template std::vector<Stage> stages_of(const Plan<double>&);
 template class BatchNorms<float>;
 template class BatchNorms<double>;
 

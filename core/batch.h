@@ -1,6 +1,5 @@
-// Batch normalisation over blocks: the stages into which it cuts their way, and what
-// they say about the batch, each for itself while its activations are in the cache,
-// merged in block order once all have been there.
+// Batch normalisation over blocks: what they say about the batch, each for itself while
+// its activations are in the cache, merged in block order once all have been there.
 #pragma once
 
 #include <vector>
@@ -8,20 +7,6 @@
 #include "plan.h"
 
 namespace striate {
-
-// A part of a block's way: up through the steps [first, last); or from `first` up
-// to the loss and down again to `last`; or down through [first, last). `norm` is
-// the batch_norm step before which it ends, -1 at the very end.
-enum class Way { up, turn, down };
-struct Stage {
-    Way way;
-    size_t first, last;
-    int norm;
-};
-
-// The stages of training, in their order: one where there is no batch_norm.
-template <class T>
-std::vector<Stage> stages_of(const Plan<T>& plan);
 
 // What the blocks say, and the statistics of the batch that come of it.
 template <class T>
@@ -34,11 +19,11 @@ class BatchNorms {
     const std::vector<size_t>& steps() const { return steps_; }
     const BatchStatistics<T>& statistics() const { return statistics_; }
 
-    // Block b's part: of its input going up, of the gradients of its weights going
-    // down. `batch`: the statistics in use, null for the running ones.
-    void measure(size_t step, int64_t b, const Block& block, Arena<T>& arena);
-    void measure_gradient(size_t step, const T* weights, int64_t b, const Block& block,
-                          const BatchStatistics<T>* batch, Arena<T>& arena);
+    // Block b's part, for a range of channels: of the step's input going up, of the
+    // gradients of its weights going down.
+    void measure(const Passage<T>& passage, size_t step, int64_t b, const Range& range);
+    void measure_gradient(const Passage<T>& passage, size_t step, int64_t b,
+                          const Range& range);
 
     // All blocks' parts of a batch of so many images.
     void merge(size_t step, int64_t images);

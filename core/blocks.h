@@ -14,6 +14,17 @@ namespace striate {
 inline int64_t blocks_of(int64_t images) { return (images + kLanes - 1) / kLanes; }
 inline int64_t padded(int64_t count) { return (count + kLanes - 1) / kLanes * kLanes; }
 
+// The most slices of a batch, and blocks that threads share.
+constexpr int64_t kSlices = 8;
+
+// Whether so few blocks are cut for several threads: where some of these would be idle
+// for more than an eighth of the time if each carried whole blocks. Either way gives
+// the same bits.
+inline bool splits(int64_t blocks, int threads) {
+    const int64_t rounds = (blocks + threads - 1) / threads;
+    return blocks <= kSlices && 8 * blocks < 7 * rounds * threads;
+}
+
 // The images order[begin] ... order[end - 1], or begin ... end - 1 without an order, as
 // many of them as a block holds.
 inline Block block_at(const int64_t* order, int64_t begin, int64_t end) {

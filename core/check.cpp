@@ -1,5 +1,7 @@
 #include "check.h"
 
+#include <cstring>
+
 #include "checker.h"
 
 namespace striate {
@@ -43,6 +45,13 @@ void Checker::compare_sums(const std::string& what, const Floats& got,
     compare(what, got, wanted, [&](int64_t i) {
         return kUnit * std::sqrt(double(terms)) * magnitude[i] + 1e-37;
     });
+}
+
+void Checker::compare_bits(const std::string& what, const Floats& parts,
+                           const Floats& whole) {
+    if (!parts.intact()) fail(what + " wrote outside of its result");
+    if (std::memcmp(parts.data(), whole.data(), size_t(whole.count()) * 4) != 0)
+        fail(what + " has other bits");
 }
 
 void Checker::adjoint(const std::string& what, double one, double other,

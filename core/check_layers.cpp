@@ -48,9 +48,9 @@ void Checker::convolution(Sampler& sample) {
 
     Floats dx(x.count(), 7.0f);
     Doubles DX(x.count()), aDX(x.count());
-    fast_.conv_input_gradient(s, w.data(), dy.data(), dx.data());
-    wide_.conv_input_gradient(s, W.data(), DY.data(), DX.data());
-    wide_.conv_input_gradient(s, aW.data(), aDY.data(), aDX.data());
+    fast_.conv_input_gradient(s, 0, s.C, w.data(), dy.data(), dx.data());
+    wide_.conv_input_gradient(s, 0, s.C, W.data(), DY.data(), DX.data());
+    wide_.conv_input_gradient(s, 0, s.C, aW.data(), aDY.data(), aDX.data());
     compare_sums("conv_input_gradient " + name, dx, DX, aDX,
                  s.O / s.groups * s.KH * s.KW);
 
@@ -63,6 +63,30 @@ void Checker::convolution(Sampler& sample) {
     const int64_t terms = s.OH * s.OW * kLanes + 1;
     compare_sums("conv_weight_gradient " + name, dw, DW, aDW, terms);
     compare_sums("conv bias gradient " + name, db, DB, aDB, terms);
+
+    if (s.groups == 1) {
+        const int64_t o = sample.between(0, s.O), c = sample.between(0, s.C - 1);
+        const int64_t upper = o * s.OH * s.OW * kLanes, lower = c * s.H * s.W * kLanes;
+        Floats Y2(y.count(), 7.0f), DX2(dx.count(), 7.0f), DW2(dw.count(), 0.25f);
+        Floats DB2(s.O, 0.25f);
+        for (const auto& [first, last] :
+             {std::pair(int64_t(0), o), std::pair(o, s.O)}) {
+            if (first == last) continue;
+            ConvShape part = s;
+            part.O = last - first;
+            const int64_t at = first == 0 ? 0 : upper;
+            fast_.conv_forward(part, x.data(), w.data() + first * taps,
+                               biased ? bias.data() + first : nullptr, Y2.data() + at);
+            fast_.conv_weight_gradient(part, x.data(), dy.data() + at,
+                                       DW2.data() + first * taps, DB2.data() + first);
+        }
+        fast_.conv_input_gradient(s, c, s.C, w.data(), dy.data(), DX2.data() + lower);
+        if (c > 0) fast_.conv_input_gradient(s, 0, c, w.data(), dy.data(), DX2.data());
+        compare_bits("conv_forward by channels " + name, Y2, y);
+        compare_bits("conv_input_gradient by channels " + name, DX2, dx);
+        compare_bits("conv_weight_gradient by channels " + name, DW2, dw);
+        compare_bits("conv bias gradient by channels " + name, DB2, db);
+    }
 
     if (biased) return;
     Doubles zero(w.count());
@@ -138,10 +162,21 @@ void Checker::dense(Sampler& sample) {
     wide_.dense_forward(D, O, X.data(), W.data(), B.data(), Y.data());
     wide_.dense_forward(D, O, aX.data(), aW.data(), aB.data(), aY.data());
     compare_sums("dense_forward", y, Y, aY, D + 1);
-    fast_.dense_input_gradient(D, O, w.data(), dy.data(), dx.data());
-    wide_.dense_input_gradient(D, O, W.data(), DY.data(), DX.data());
-    wide_.dense_input_gradient(D, O, aW.data(), aDY.data(), aDX.data());
+    fast_.dense_input_gradient(D, O, 0, D, w.data(), dy.data(), dx.data());
+    wide_.dense_input_gradient(D, O, 0, D, W.data(), DY.data(), DX.data());
+    wide_.dense_input_gradient(D, O, 0, D, aW.data(), aDY.data(), aDX.data());
     compare_sums("dense_input_gradient", dx, DX, aDX, O);
+
+    const int64_t unit = sample.between(0, O), input = sample.between(0, D);
+    Floats Y2(y.count(), 7.0f), DX2(dx.count(), 7.0f);
+    fast_.dense_forward(D, unit, x.data(), w.data(), bias.data(), Y2.data());
+    fast_.dense_forward(D, O - unit, x.data(), w.data() + unit * D, bias.data() + unit,
+                        Y2.data() + unit * kLanes);
+    fast_.dense_input_gradient(D, O, 0, input, w.data(), dy.data(), DX2.data());
+    fast_.dense_input_gradient(D, O, input, D, w.data(), dy.data(),
+                               DX2.data() + input * kLanes);
+    compare_bits("dense_forward by rows", Y2, y);
+    compare_bits("dense_input_gradient by rows", DX2, dx);
 
     Doubles plain(O * kLanes);
     wide_.dense_forward(D, O, X.data(), W.data(), nullptr, plain.data());

@@ -113,6 +113,9 @@ class Checker {
     // For sums of `terms` products, whose magnitudes add up to magnitude[i].
     void compare_sums(const std::string& what, const Floats& got, const Doubles& wanted,
                       const Doubles& magnitude, int64_t terms);
+    // Computed by ranges of channels and all at once.
+    void compare_bits(const std::string& what, const Floats& parts,
+                      const Floats& whole);
     // <Ax, y> = <x, A'y>: what makes a backward pass the backward pass.
     void adjoint(const std::string& what, double one, double other, double magnitude);
 

@@ -147,11 +147,13 @@ static Scattered copy_columns(const Scattered& from, int64_t width, float* copy)
 // columns are copied next to each other before: planes of whole pages would push each
 // other out of the first-level cache (a quarter of the time on 24 x 24 maps).
 template <int KW, int SW>
-static void scatter(const ConvShape& s, const float* w, const float* dy, float* dx) {
+static void scatter(const ConvShape& s, int64_t first, int64_t last, const float* w,
+                    const float* dy, float* dx) {
     const int64_t group_outputs = s.O / s.groups, group_inputs = s.C / s.groups;
+    const int64_t group_range = (last - first) / s.groups;
     const int64_t plane = s.OH * s.OW * kLanes;
     const Cut columns = cut(s.OW, scatter_columns<KW, SW>(group_inputs == 1));
-    const Cut channels = cut(group_inputs, kScatterChannels<KW, SW>);
+    const Cut channels = cut(group_range, kScatterChannels<KW, SW>);
     const int wide = int(columns.base + (columns.longer > 0)),
               tall = int(channels.base);
     // By whether there is one column more, and one channel more.
@@ -162,16 +164,16 @@ static void scatter(const ConvShape& s, const float* w, const float* dy, float* 
          scatter_tile_for<KW, SW>(tall + 1, wide)}};
     // Columns from here on are written by no tile, or not all of them are.
     const int64_t written = KW < SW ? 0 : (s.OW - 1) * SW + KW;
-    const bool copies = group_inputs >= 8 && s.KH * wide <= kScattered;
+    const bool copies = group_range >= 8 && s.KH * wide <= kScattered;
     const int64_t most = copies ? kScattered / (s.KH * wide) : group_outputs;
     alignas(64) float copy[kScattered * kLanes];
     for (int64_t g = 0; g < s.groups; ++g) {
         for (int64_t ih = 0; ih < s.H; ++ih) {
             const Reach reach = reach_of(s, ih);
             const bool reached = reach.kh_begin < reach.kh_end;
-            float* row = dx + (g * group_inputs * s.H + ih) * s.W * kLanes;
+            float* row = dx + (g * group_range * s.H + ih) * s.W * kLanes;
             const int64_t from = reached ? written : 0;
-            for (int64_t c = 0; c < group_inputs && from < s.W; ++c)
+            for (int64_t c = 0; c < group_range && from < s.W; ++c)
                 clear(row + (c * s.H * s.W + from) * kLanes, s.W - from);
             if (!reached) continue;
             Scattered source{};
@@ -192,7 +194,8 @@ static void scatter(const ConvShape& s, const float* w, const float* dy, float* 
                     for (int64_t ci = 0; ci < channels.parts; ++ci) {
                         const int64_t c = cut_begin(channels, ci);
                         const float* kernel =
-                            w + (((g * group_outputs + o) * group_inputs + c) * s.KH +
+                            w + (((g * group_outputs + o) * group_inputs + first + c) *
+                                     s.KH +
                                  reach.kh_begin) *
                                     KW;
                         const ScatterTile tile =
@@ -211,12 +214,12 @@ static void scatter(const ConvShape& s, const float* w, const float* dy, float* 
 }
 
 // Any kernel, stride and dilation: row by row, adding to memory.
-static void scatter_any(const ConvShape& s, const float* w, const float* dy,
-                        float* dx) {
+static void scatter_any(const ConvShape& s, int64_t first, int64_t last, const float* w,
+                        const float* dy, float* dx) {
     const int64_t group_outputs = s.O / s.groups, group_inputs = s.C / s.groups;
     const int64_t step = s.stride_w * kLanes;
-    clear(dx, s.C * s.H * s.W);
-    for (int64_t c = 0; c < s.C; ++c) {
+    clear(dx, (last - first) * s.H * s.W);
+    for (int64_t c = first; c < last; ++c) {
         const int64_t g = c / group_inputs;
         for (int64_t o = g * group_outputs; o < (g + 1) * group_outputs; ++o) {
             const float* kernel =
@@ -227,7 +230,8 @@ static void scatter_any(const ConvShape& s, const float* w, const float* dy,
                     const int64_t ih = oh * s.stride_h + kh * s.dilation_h;
                     for (int64_t kw = 0; kw < s.KW; ++kw) {
                         float* row =
-                            dx + ((c * s.H + ih) * s.W + kw * s.dilation_w) * kLanes;
+                            dx + (((c - first) * s.H + ih) * s.W + kw * s.dilation_w) *
+                                     kLanes;
                         const float weight = kernel[kh * s.KW + kw];
                         for (int64_t ow = 0; ow < s.OW; ++ow) {
                             float* p = row + ow * step;
@@ -242,21 +246,21 @@ static void scatter_any(const ConvShape& s, const float* w, const float* dy,
     }
 }
 
-static void conv_input_gradient(const ConvShape& shape, const float* w, const float* dy,
-                                float* dx) {
+static void conv_input_gradient(const ConvShape& shape, int64_t first, int64_t last,
+                                const float* w, const float* dy, float* dx) {
     const ConvShape s = without_rows(shape);
     const bool even = s.dilation_w == 1 && (s.stride_h == 1 || s.dilation_h == 1);
     if (even && s.stride_w == 1) {
-        if (s.KW == 1) return scatter<1, 1>(s, w, dy, dx);
-        if (s.KW == 3) return scatter<3, 1>(s, w, dy, dx);
-        if (s.KW == 5) return scatter<5, 1>(s, w, dy, dx);
+        if (s.KW == 1) return scatter<1, 1>(s, first, last, w, dy, dx);
+        if (s.KW == 3) return scatter<3, 1>(s, first, last, w, dy, dx);
+        if (s.KW == 5) return scatter<5, 1>(s, first, last, w, dy, dx);
     }
     if (even && s.stride_w == 2) {
-        if (s.KW == 1) return scatter<1, 2>(s, w, dy, dx);
-        if (s.KW == 3) return scatter<3, 2>(s, w, dy, dx);
-        if (s.KW == 5) return scatter<5, 2>(s, w, dy, dx);
+        if (s.KW == 1) return scatter<1, 2>(s, first, last, w, dy, dx);
+        if (s.KW == 3) return scatter<3, 2>(s, first, last, w, dy, dx);
+        if (s.KW == 5) return scatter<5, 2>(s, first, last, w, dy, dx);
     }
-    scatter_any(s, w, dy, dx);
+    scatter_any(s, first, last, w, dy, dx);
 }
 
 // ---- gradient of the weights --------------------------------------------------------

@@ -65,9 +65,9 @@ static void dense_forward(int64_t D, int64_t O, const float* x, const float* w,
     product_rows<kProductRows>(O, D, w, D, 1, x, bias, y);
 }
 
-static void dense_input_gradient(int64_t D, int64_t O, const float* w, const float* dy,
-                                 float* dx) {
-    product_rows<kGradientRows>(D, O, w, 1, D, dy, nullptr, dx);
+static void dense_input_gradient(int64_t D, int64_t O, int64_t first, int64_t last,
+                                 const float* w, const float* dy, float* dx) {
+    product_rows<kGradientRows>(last - first, O, w + first, 1, D, dy, nullptr, dx);
 }
 
 // TR rows of dw[rows][D] by TV vectors from input d on, summed over the N images in

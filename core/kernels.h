@@ -10,7 +10,8 @@
 //
 // A block stores 16 images side by side: x[C][H][W][L] is 16 times a plain C,H,W
 // array, its innermost index being the image. All block arrays are 64-byte aligned.
-// Convolution and pooling see padded inputs only: padding is a step of its own.
+// Convolution and pooling see padded inputs only: padding is a step of its own. What a
+// kernel computes of some channels has the same bits as when it computes all of them.
 #pragma once
 
 #include <stdint.h>
@@ -97,8 +98,10 @@ struct Kernels {
     // y[O][OH][OW][L] = bias[O] + sum over c, kh, kw of
     //     w[O][C/groups][KH][KW] * x[C][H][W][L]; bias may be null
     void (*conv_forward)(const ConvShape&, const T* x, const T* w, const T* bias, T* y);
-    // dx[C][H][W][L] is overwritten
-    void (*conv_input_gradient)(const ConvShape&, const T* w, const T* dy, T* dx);
+    // dx[last - first][H][W][L], the channels [first, last) of the input's gradient, is
+    // overwritten; with groups they are all of them
+    void (*conv_input_gradient)(const ConvShape&, int64_t first, int64_t last,
+                                const T* w, const T* dy, T* dx);
     // dw[O][C/groups][KH][KW] and db[O] (may be null) are added to
     void (*conv_weight_gradient)(const ConvShape&, const T* x, const T* dy, T* dw,
                                  T* db);
@@ -114,8 +117,9 @@ struct Kernels {
     // y[O][L] = bias[O] + w[O][D] x[D][L]; bias may be null
     void (*dense_forward)(int64_t D, int64_t O, const T* x, const T* w, const T* bias,
                           T* y);
-    // dx[D][L] = transposed w dy[O][L]
-    void (*dense_input_gradient)(int64_t D, int64_t O, const T* w, const T* dy, T* dx);
+    // dx[last - first][L], the rows [first, last) of transposed w[O][D] dy[O][L]
+    void (*dense_input_gradient)(int64_t D, int64_t O, int64_t first, int64_t last,
+                                 const T* w, const T* dy, T* dx);
     // Rows [first, last) of dw[O][D] and db[O] (may be null), overwritten, from the
     // image-major copies of a whole batch: x[N][x_stride] and dy[N][dy_stride], strides
     // multiples of 16, columns beyond D zero.
@@ -126,7 +130,8 @@ struct Kernels {
     // mean[C] and deviation[C], the sum of squared deviations from it, of the real
     // lanes of x[C][P][L]
     void (*norm_moments)(const NormShape&, const T* x, double* mean, double* deviation);
-    // y = w (x - mean) / sqrt(variance + epsilon) + bias, each of the four [C]
+    // y = w (x - mean) / sqrt(variance + epsilon) + bias, each of the four [C]; in
+    // place where y is x
     void (*norm_forward)(const NormShape&, const T* x, const T* mean, const T* variance,
                          const T* w, const T* bias, T* y);
     // db[C] = the sum of dy[C][P][L], dw[C] = that of dy times the normalised x; dy
@@ -173,6 +178,7 @@ struct Kernels {
     // rows[L][stride] (image-major) from x[count][L], and back
     void (*lanes_to_rows)(int64_t count, const T* x, T* rows, int64_t stride);
 
+    double (*sum_squares)(int64_t count, const T* x);
     // sum[count] = the slices' buffers added in their order; returns the sum of squares
     double (*sum_slices)(int64_t count, int64_t slices, const T* const* parts, T* sum);
     // w, gradient, state0 and state1 of count weights; states may be null where unused

@@ -1,4 +1,5 @@
-// One block's way through a plan: forward, backward, and what batch_norm measures.
+// A block's way through the chains of a program: forward, backward, and what batch_norm
+// measures, each for a range of channels.
 #include <algorithm>
 #include <cstring>
 
@@ -15,23 +16,88 @@ ConvShape conv_shape(const Step& s) {
             s.dilation[0], s.dilation[1], s.groups};
 }
 
-PoolShape pool_shape(const Step& s) {
-    return {s.in.C,      s.in.H,      s.in.W,      s.out.H,    s.out.W,
-            s.kernel[0], s.kernel[1], s.stride[0], s.stride[1]};
+// A range of a convolution's output channels as a convolution of its own: with groups,
+// of the input channels that belong to them as well.
+ConvShape conv_shape(const Step& s, const Range& range) {
+    ConvShape part = conv_shape(s);
+    part.O = range.size(s.out.C);
+    if (s.groups > 1) {
+        part.C = range.size(s.in.C);
+        part.groups = range.size(s.groups);
+    }
+    return part;
+}
+int64_t first_weight(const Step& s, const Range& range) {
+    return range.begin(s.out.C) * (s.weights() / s.out.C);
 }
 
-NormShape norm_shape(const Step& s, const Block& block) {
-    return {s.in.C, s.in.H * s.in.W, block.real, s.epsilon};
+PoolShape pool_shape(const Step& s, const Range& range) {
+    return {range.size(s.in.C), s.in.H,      s.in.W,      s.out.H,    s.out.W,
+            s.kernel[0],        s.kernel[1], s.stride[0], s.stride[1]};
+}
+
+NormShape norm_shape(const Step& s, const Range& range, const Block& block) {
+    return {range.size(s.in.C), s.in.H * s.in.W, block.real, s.epsilon};
+}
+
+int64_t size(const Shape& shape, const Range& range) {
+    return range.size(shape.C) * shape.H * shape.W;
+}
+
+// The first channel of a range of what has this shape and lies there in the arena.
+template <class T>
+T* channels(int64_t offset, const Shape& shape, const Range& range,
+            const Passage<T>& passage) {
+    return passage.arena.values.get() + offset +
+           range.begin(shape.C) * shape.H * shape.W * kLanes;
+}
+
+// Copies planes into the middle of larger ones, whose rim is filled.
+template <class T>
+void pad(const Step& s, int64_t planes, const T* x, T* y) {
+    const int64_t row = s.in.W * kLanes, wide = s.out.W * kLanes;
+    const int64_t left = s.left * kLanes, above = s.top * wide;
+    const int64_t below = (s.out.H - s.top - s.in.H) * wide;
+    const T value = T(s.value);
+    for (int64_t c = 0; c < planes; ++c) {
+        y = std::fill_n(y, above, value);
+        for (int64_t h = 0; h < s.in.H; ++h, x += row) {
+            y = std::fill_n(y, left, value);
+            y = std::copy_n(x, row, y);
+            y = std::fill_n(y, wide - left - row, value);
+        }
+        y = std::fill_n(y, below, value);
+    }
+}
+
+template <class T>
+void crop(const Step& s, int64_t planes, const T* dy, T* dx) {
+    const int64_t row = s.in.W * kLanes, wide = s.out.W * kLanes;
+    for (int64_t c = 0; c < planes; ++c, dy += s.out.H * wide)
+        for (int64_t h = 0; h < s.in.H; ++h, dx += row)
+            std::copy_n(dy + (s.top + h) * wide + s.left * kLanes, row, dx);
 }
 
 // Streams below are drawn from in Python: initial weights, the order of an epoch.
 constexpr uint64_t kDropoutStreams = uint64_t(1) << 62;
 
+// Mean and variance that batch_norm works with: of the batch, or the running ones.
+template <class T>
+struct Statistics {
+    const T *mean, *variance;
+    Statistics(const Passage<T>& passage, const Step& s, size_t step, int64_t channel) {
+        const BatchMoments<T>* m = passage.batch ? &(*passage.batch)[step] : nullptr;
+        mean = (m ? m->mean.data() : passage.weights + s.running) + channel;
+        variance = m ? m->variance.data() + channel : mean + s.in.C;
+    }
+};
+
 }  // namespace
 
 template <class T>
-void Plan<T>::load(const Source<T>& source, const Block& block, Arena<T>& arena) const {
-    T* x = arena.values.get() + offset_[0];
+void Plan<T>::load(const Source<T>& source, const Passage<T>& passage) const {
+    T* x = output(-1, passage);
+    const Block& block = passage.block;
     const Shape& in = steps_[0].in;
     if (source.pixels) {
         const uint8_t* images[kLanes];
@@ -52,226 +118,255 @@ void Plan<T>::load(const Source<T>& source, const Block& block, Arena<T>& arena)
 // y = x with a share `rate` of the values zero and the others scaled up, by image and
 // position alone: the same mask going back as going forth, on any thread.
 template <class T>
-void Plan<T>::drop(const Step& step, size_t index, const Block& block,
-                   const DropoutKey& key, const T* x, T* y) const {
+void Plan<T>::drop(const Step& step, size_t index, const Passage<T>& passage,
+                   const Range& range, const T* x, T* y) const {
     const double rate = step.value;
     const uint64_t limit = uint64_t(rate * 4294967296.0);
     const T scale = T(rate < 1.0 ? 1.0 / (1.0 - rate) : 0.0);
-    const int64_t count = step.in.count();
+    const int64_t begin = range.begin(step.in.C) * step.in.H * step.in.W;
+    const int64_t count = size(step.in, range);
+    const Block& block = passage.block;
     for (int l = 0; l < kLanes; ++l) {
         const uint64_t image = uint64_t(block.row[l < block.real ? l : 0]);
-        const uint64_t stream = kDropoutStreams | key.epoch << 16 | uint64_t(index);
+        const uint64_t stream = kDropoutStreams | passage.key.epoch << 16 | index;
         RandomWords random{};
         for (int64_t i = 0; i < count; ++i) {
-            if (i % 4 == 0)
-                random = random_words(key.seed, stream, image << 26 | i / 4);
-            const bool keep = random.word[i % 4] >= limit;
+            const int64_t at = begin + i;
+            if (i == 0 || at % 4 == 0)
+                random = random_words(passage.key.seed, stream, image << 26 | at / 4);
+            const bool keep = random.word[at % 4] >= limit;
             y[i * kLanes + l] = keep ? x[i * kLanes + l] * scale : T(0);
         }
     }
 }
 
 template <class T>
-bool Plan<T>::forward(const T* weights, const Block& block, const DropoutKey& key,
-                      const BatchStatistics<T>* batch, size_t begin, size_t end,
-                      Arena<T>& arena, const std::function<bool(size_t)>& after) const {
-    for (size_t i = begin; i < end; ++i) {
-        const Step& s = steps_[i];
-        const T* x = output(s.source, arena);
-        T* y = output(int64_t(i), arena);
-        const T* w = s.weight >= 0 ? weights + s.weight : nullptr;
-        const T* bias = s.bias >= 0 ? weights + s.bias : nullptr;
-        switch (s.kind) {
-            case Kind::pad:
-                std::fill(y, y + s.out.count() * kLanes, T(s.value));
-                for (int64_t c = 0; c < s.in.C; ++c)
-                    for (int64_t h = 0; h < s.in.H; ++h)
-                        std::memcpy(
-                            y + ((c * s.out.H + h + s.top) * s.out.W + s.left) * kLanes,
-                            x + (c * s.in.H + h) * s.in.W * kLanes,
-                            size_t(s.in.W * kLanes) * sizeof(T));
+void Plan<T>::carry(const Passage<T>& passage, const Chain& chain, int64_t part,
+                    int64_t parts, const OtherAction& other) const {
+    const Range range{chain.channels * part / parts,
+                      chain.channels * (part + 1) / parts, chain.channels};
+    for (size_t i = chain.first; i < chain.last; ++i) {
+        const Action& action = passage.program.actions[i];
+        switch (action.act) {
+            case Act::forward:
+                forward(passage, action.step, range);
                 break;
-            case Kind::conv:
-                kernels_.conv_forward(conv_shape(s), x, w, bias, y);
+            case Act::weights:
+                weight_gradient(passage, action.step, range);
                 break;
-            case Kind::max_pool:
-                kernels_.max_pool_forward(
-                    pool_shape(s), x, y,
-                    arena.winners ? arena.winners.get() + winner_offset_[i] : nullptr);
+            case Act::input:
+                input_gradient(passage, action, range);
                 break;
-            case Kind::average_pool:
-                kernels_.average_pool_forward(pool_shape(s), x, y);
-                break;
-            case Kind::dense:
-                kernels_.dense_forward(s.in.count(), s.out.C, x, w, bias, y);
-                break;
-            case Kind::batch_norm: {
-                const T* mean = batch ? (*batch)[i].mean.data() : weights + s.running;
-                const T* variance = batch ? (*batch)[i].variance.data() : mean + s.in.C;
-                kernels_.norm_forward(norm_shape(s, block), x, mean, variance, w, bias,
-                                      y);
-                break;
-            }
-            case Kind::add:
-                kernels_.add(s.in.count(), x, output(s.other, arena), y);
-                break;
-            case Kind::activation:
-                kernels_.activation_forward(s.rule, s.in.count(), x, y);
-                break;
-            case Kind::dropout:
-                if (key.active) {
-                    drop(s, i, block, key, x, y);
-                } else {
-                    std::memcpy(y, x, size_t(s.in.count() * kLanes) * sizeof(T));
-                }
-                break;
-            case Kind::flatten:
-                break;  // C,H,W in memory is the flat order already
+            default:
+                other(action, range);
         }
-        if (!after(i)) return false;
     }
-    return true;
 }
 
 template <class T>
-T* Plan<T>::seed(size_t step, Arena<T>& arena) const {
-    arena.arrived.assign(steps_.size() + 1, false);
-    arena.arrived[step + 1] = true;
-    return gradient(int64_t(step), arena);
+void Plan<T>::forward(const Passage<T>& passage, size_t step,
+                      const Range& range) const {
+    const Step& s = steps_[step];
+    const std::vector<int64_t>& places = passage.program.values;
+    const T* x = s.by_channel()
+                     ? channels(places[size_t(s.source + 1)], s.in, range, passage)
+                     : output(s.source, passage);
+    T* y = channels(places[step + 1], s.out, range, passage);
+    const T* w = s.weight >= 0 ? passage.weights + s.weight : nullptr;
+    const int64_t channel = range.begin(s.out.C);
+    const T* bias = s.bias >= 0 ? passage.weights + s.bias + channel : nullptr;
+    switch (s.kind) {
+        case Kind::pad:
+            pad(s, range.size(s.in.C), x, y);
+            break;
+        case Kind::conv:
+            kernels_.conv_forward(conv_shape(s, range), x, w + first_weight(s, range),
+                                  bias, y);
+            break;
+        case Kind::max_pool: {
+            int32_t* winners = passage.arena.winners.get();
+            if (winners)
+                winners += winner_offset_[step] + channel * s.out.H * s.out.W * kLanes;
+            kernels_.max_pool_forward(pool_shape(s, range), x, y, winners);
+            break;
+        }
+        case Kind::average_pool:
+            kernels_.average_pool_forward(pool_shape(s, range), x, y);
+            break;
+        case Kind::dense:
+            kernels_.dense_forward(s.in.count(), range.size(s.out.C), x,
+                                   w + first_weight(s, range), bias, y);
+            break;
+        case Kind::batch_norm: {
+            const Statistics<T> of(passage, s, step, channel);
+            kernels_.norm_forward(norm_shape(s, range, passage.block), x, of.mean,
+                                  of.variance, w + channel, bias, y);
+            break;
+        }
+        case Kind::add: {
+            const int64_t other = places[size_t(s.other + 1)];
+            kernels_.add(size(s.in, range), x, channels(other, s.in, range, passage),
+                         y);
+            break;
+        }
+        case Kind::activation:
+            kernels_.activation_forward(s.rule, size(s.in, range), x, y);
+            break;
+        case Kind::dropout:
+            if (passage.key.active) {
+                drop(s, step, passage, range, x, y);
+            } else if (x != y) {
+                std::copy_n(x, size(s.in, range) * kLanes, y);
+            }
+            break;
+        case Kind::flatten:
+            break;  // C,H,W in memory is the flat order already
+    }
 }
 
-// Puts or adds what a reader found to the gradient of the step it reads.
 template <class T>
-void Plan<T>::deliver(const T* dx, int step, Arena<T>& arena) const {
-    const int64_t count = (step < 0 ? steps_[0].in : steps_[size_t(step)].out).count();
-    T* sum = gradient(step, arena);
-    if (arena.arrived[size_t(step + 1)]) {
+void Plan<T>::weight_gradient(const Passage<T>& passage, size_t step,
+                              const Range& range) const {
+    const Step& s = steps_[step];
+    const T* dy = channels(passage.program.gradients[step + 1], s.out, range, passage);
+    if (s.kind == Kind::conv) {
+        const int64_t source = passage.program.values[size_t(s.source + 1)];
+        const T* x = s.by_channel() ? channels(source, s.in, range, passage)
+                                    : output(s.source, passage);
+        T* dw = passage.sink.conv + conv_offset_[step];
+        T* db = s.bias >= 0 ? dw + s.weights() + range.begin(s.out.C) : nullptr;
+        kernels_.conv_weight_gradient(conv_shape(s, range), x, dy,
+                                      dw + first_weight(s, range), db);
+        return;
+    }
+    // Of a dense layer's inputs, the same share as of its outputs.
+    const int64_t D = s.in.count(), O = s.out.C, o = range.begin(O);
+    const int64_t begin = D * range.first / range.of, end = D * range.last / range.of;
+    kernels_.lanes_to_rows(end - begin, output(s.source, passage) + begin * kLanes,
+                           passage.sink.dense_inputs[step] + begin,
+                           (D + kLanes - 1) / kLanes * kLanes);
+    kernels_.lanes_to_rows(range.size(O), dy, passage.sink.dense_gradients[step] + o,
+                           (O + kLanes - 1) / kLanes * kLanes);
+}
+
+template <class T>
+void Plan<T>::input_gradient(const Passage<T>& passage, const Action& action,
+                             const Range& range) const {
+    const size_t step = action.step;
+    const Step& s = steps_[step];
+    const Program& program = passage.program;
+    const T* w = s.weight >= 0 ? passage.weights + s.weight : nullptr;
+    T* dy = s.by_channel()
+                ? channels(program.gradients[step + 1], s.out, range, passage)
+                : gradient(int64_t(step), passage);
+    T* dx = channels(program.found[step], s.in, range, passage);
+    const int64_t channel = range.begin(s.in.C);
+    switch (s.kind) {
+        case Kind::pad:
+            crop(s, range.size(s.in.C), dy, dx);
+            break;
+        case Kind::conv:
+            if (s.by_channel()) {
+                const ConvShape part = conv_shape(s, range);
+                kernels_.conv_input_gradient(part, 0, part.C,
+                                             w + first_weight(s, range), dy, dx);
+            } else {
+                kernels_.conv_input_gradient(conv_shape(s), channel,
+                                             channel + range.size(s.in.C), w, dy, dx);
+            }
+            break;
+        case Kind::max_pool:
+            kernels_.max_pool_backward(pool_shape(s, range),
+                                       passage.arena.winners.get() +
+                                           winner_offset_[step] +
+                                           channel * s.out.H * s.out.W * kLanes,
+                                       dy, dx);
+            break;
+        case Kind::average_pool:
+            kernels_.average_pool_backward(pool_shape(s, range), dy, dx);
+            break;
+        case Kind::dense: {
+            const int64_t first = channel * s.in.H * s.in.W;
+            kernels_.dense_input_gradient(s.in.count(), s.out.C, first,
+                                          first + size(s.in, range), w, dy, dx);
+            break;
+        }
+        case Kind::batch_norm: {
+            const Statistics<T> of(passage, s, step, channel);
+            const BatchMoments<T>* m =
+                passage.batch ? &(*passage.batch)[step] : nullptr;
+            const T* x =
+                channels(program.values[size_t(s.source + 1)], s.in, range, passage);
+            kernels_.norm_input_gradient(norm_shape(s, range, passage.block), x,
+                                         of.mean, of.variance, w + channel,
+                                         m ? m->mean_dw.data() + channel : nullptr,
+                                         m ? m->mean_db.data() + channel : nullptr, dy);
+            break;
+        }
+        case Kind::activation:
+            kernels_.activation_backward(
+                s.rule, size(s.in, range),
+                channels(program.values[step + 1], s.out, range, passage), dy);
+            break;
+        case Kind::dropout:
+            if (passage.key.active) drop(s, step, passage, range, dy, dy);
+            break;
+        case Kind::add:
+        case Kind::flatten:
+            break;
+    }
+    deliver(passage, dx, action.source, s.source, range);
+    deliver(passage, dx, action.other, s.other, range);
+}
+
+// Puts or adds what was found to the gradient of the step it belongs to.
+template <class T>
+void Plan<T>::deliver(const Passage<T>& passage, const T* dx, Delivery how, int step,
+                      const Range& range) const {
+    if (how == Delivery::none) return;
+    const Shape& shape = step < 0 ? steps_[0].in : steps_[size_t(step)].out;
+    const int64_t count = size(shape, range);
+    T* sum =
+        channels(passage.program.gradients[size_t(step + 1)], shape, range, passage);
+    if (how == Delivery::add) {
         kernels_.add(count, sum, dx, sum);
     } else if (sum != dx) {
-        std::memcpy(sum, dx, size_t(count * kLanes) * sizeof(T));
+        std::copy_n(dx, count * kLanes, sum);
     }
-    arena.arrived[size_t(step + 1)] = true;
 }
 
 template <class T>
-bool Plan<T>::backward(const T* weights, const Block& block, const DropoutKey& key,
-                       const BatchStatistics<T>* batch, size_t begin, size_t end,
-                       int deepest, Arena<T>& arena, const GradientSink<T>& sink,
-                       const std::function<bool()>& go_on) const {
-    for (size_t i = end; i-- > begin;) {
-        if (!arena.arrived[i + 1]) continue;
-        const Step& s = steps_[i];
-        const bool deeper = s.source >= deepest;
-        const T* x = output(s.source, arena);
-        const T* w = s.weight >= 0 ? weights + s.weight : nullptr;
-        T* dy = gradient(int64_t(i), arena);
-        T* dx = dy;
-        if (!s.passes_on()) {
-            // What has come from another reader stays, and is added to afterwards.
-            const bool first = !arena.arrived[size_t(s.source + 1)];
-            const size_t spare = gradient_buffer_[i + 1] == 0 ? 1 : 0;
-            dx = first ? gradient(s.source, arena)
-                       : arena.gradients.get() + gradient_offset_[spare];
-        }
-        switch (s.kind) {
-            case Kind::pad:
-                if (!deeper) break;
-                for (int64_t c = 0; c < s.in.C; ++c)
-                    for (int64_t h = 0; h < s.in.H; ++h)
-                        std::memcpy(
-                            dx + (c * s.in.H + h) * s.in.W * kLanes,
-                            dy +
-                                ((c * s.out.H + h + s.top) * s.out.W + s.left) * kLanes,
-                            size_t(s.in.W * kLanes) * sizeof(T));
-                break;
-            case Kind::conv:
-                if (sink.conv) {
-                    T* dw = sink.conv + conv_offset_[i];
-                    T* db = s.bias >= 0 ? dw + s.weights() : nullptr;
-                    kernels_.conv_weight_gradient(conv_shape(s), x, dy, dw, db);
-                }
-                if (deeper) kernels_.conv_input_gradient(conv_shape(s), w, dy, dx);
-                break;
-            case Kind::max_pool:
-                if (deeper)
-                    kernels_.max_pool_backward(
-                        pool_shape(s), arena.winners.get() + winner_offset_[i], dy, dx);
-                break;
-            case Kind::average_pool:
-                if (deeper) kernels_.average_pool_backward(pool_shape(s), dy, dx);
-                break;
-            case Kind::dense:
-                if (!sink.dense_inputs.empty()) {
-                    const int64_t x_stride = (s.in.count() + 15) / 16 * 16;
-                    const int64_t dy_stride = (s.out.C + 15) / 16 * 16;
-                    kernels_.lanes_to_rows(s.in.count(), x, sink.dense_inputs[i],
-                                           x_stride);
-                    kernels_.lanes_to_rows(s.out.C, dy, sink.dense_gradients[i],
-                                           dy_stride);
-                }
-                if (deeper)
-                    kernels_.dense_input_gradient(s.in.count(), s.out.C, w, dy, dx);
-                break;
-            case Kind::batch_norm: {
-                const BatchMoments<T>* m = batch ? &(*batch)[i] : nullptr;
-                const T* mean = m ? m->mean.data() : weights + s.running;
-                const T* variance = m ? m->variance.data() : mean + s.in.C;
-                kernels_.norm_input_gradient(norm_shape(s, block), x, mean, variance, w,
-                                             m ? m->mean_dw.data() : nullptr,
-                                             m ? m->mean_db.data() : nullptr, dy);
-                break;
-            }
-            case Kind::activation:
-                kernels_.activation_backward(s.rule, s.in.count(),
-                                             output(int64_t(i), arena), dy);
-                break;
-            case Kind::dropout:
-                if (key.active) drop(s, i, block, key, dy, dy);
-                break;
-            case Kind::add:
-            case Kind::flatten:
-                break;
-        }
-        if (deeper) deliver(dx, s.source, arena);
-        if (s.kind == Kind::add && s.other >= deepest) deliver(dy, s.other, arena);
-        if (!go_on()) return false;
-    }
-    return true;
-}
-
-template <class T>
-void Plan<T>::measure(size_t step, const Block& block, Arena<T>& arena, double* mean,
-                      double* deviation) const {
+void Plan<T>::measure(const Passage<T>& passage, size_t step, const Range& range,
+                      double* mean, double* deviation) const {
     const Step& s = steps_[step];
-    kernels_.norm_moments(norm_shape(s, block), output(s.source, arena), mean,
-                          deviation);
+    const int64_t channel = range.begin(s.in.C);
+    const int64_t source = passage.program.values[size_t(s.source + 1)];
+    kernels_.norm_moments(norm_shape(s, range, passage.block),
+                          channels(source, s.in, range, passage), mean + channel,
+                          deviation + channel);
 }
 
 template <class T>
-void Plan<T>::measure_gradient(size_t step, const T* weights, const Block& block,
-                               const BatchStatistics<T>* batch, Arena<T>& arena,
-                               double* dw, double* db) const {
+void Plan<T>::measure_gradient(const Passage<T>& passage, size_t step,
+                               const Range& range, double* dw, double* db) const {
     const Step& s = steps_[step];
-    const T* mean = batch ? (*batch)[step].mean.data() : weights + s.running;
-    const T* variance = batch ? (*batch)[step].variance.data() : mean + s.in.C;
-    kernels_.norm_weight_gradient(norm_shape(s, block), output(s.source, arena), mean,
-                                  variance, gradient(int64_t(step), arena), dw, db);
+    const int64_t channel = range.begin(s.in.C);
+    const Program& program = passage.program;
+    const Statistics<T> of(passage, s, step, channel);
+    kernels_.norm_weight_gradient(
+        norm_shape(s, range, passage.block),
+        channels(program.values[size_t(s.source + 1)], s.in, range, passage), of.mean,
+        of.variance, channels(program.gradients[step + 1], s.out, range, passage),
+        dw + channel, db + channel);
 }
 
-#define STRIATE_INSTANTIATE(T)                                                        \
-    template void Plan<T>::load(const Source<T>&, const Block&, Arena<T>&) const;     \
-    template bool Plan<T>::forward(                                                   \
-        const T*, const Block&, const DropoutKey&, const BatchStatistics<T>*, size_t, \
-        size_t, Arena<T>&, const std::function<bool(size_t)>&) const;                 \
-    template T* Plan<T>::seed(size_t, Arena<T>&) const;                               \
-    template bool Plan<T>::backward(const T*, const Block&, const DropoutKey&,        \
-                                    const BatchStatistics<T>*, size_t, size_t, int,   \
-                                    Arena<T>&, const GradientSink<T>&,                \
-                                    const std::function<bool()>&) const;              \
-    template void Plan<T>::measure(size_t, const Block&, Arena<T>&, double*, double*) \
-        const;                                                                        \
-    template void Plan<T>::measure_gradient(size_t, const T*, const Block&,           \
-                                            const BatchStatistics<T>*, Arena<T>&,     \
+#define STRIATE_INSTANTIATE(T)                                                       \
+    template void Plan<T>::load(const Source<T>&, const Passage<T>&) const;          \
+    template void Plan<T>::carry(const Passage<T>&, const Chain&, int64_t, int64_t,  \
+                                 const OtherAction&) const;                          \
+    template void Plan<T>::measure(const Passage<T>&, size_t, const Range&, double*, \
+                                   double*) const;                                   \
+    template void Plan<T>::measure_gradient(const Passage<T>&, size_t, const Range&, \
                                             double*, double*) const;
 STRIATE_INSTANTIATE(float)
 STRIATE_INSTANTIATE(double)

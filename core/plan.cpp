@@ -16,6 +16,10 @@ bool Step::passes_on() const {
            kind == Kind::dropout || kind == Kind::flatten;
 }
 
+bool Step::by_channel() const {
+    return kind == Kind::conv ? groups > 1 : kind != Kind::dense;
+}
+
 template <class T>
 Plan<T>::Plan(std::vector<Step> steps, int64_t weight_count, const Kernels<T>& kernels)
     : steps_(std::move(steps)), weight_count_(weight_count), kernels_(kernels) {
@@ -35,65 +39,18 @@ Plan<T>::Plan(std::vector<Step> steps, int64_t weight_count, const Kernels<T>& k
         if (s.kind == Kind::conv)
             conv_count_ += s.weights() + (s.bias >= 0 ? s.out.C : 0);
     }
-    lay_out_values(readers);
-    lay_out_gradients(readers);
-}
-
-// An activation or a sum works in place unless what it would overwrite is still wanted:
-// the network's input, the output of an activation (its gradient needs it), or what
-// another step reads too.
-template <class T>
-void Plan<T>::lay_out_values(const std::vector<int>& readers) {
-    const auto new_buffer = [this](int64_t count) {
-        offset_.push_back(value_count_);
-        value_count_ += count * kLanes;
-        return int(offset_.size()) - 1;
-    };
-    buffer_.push_back(new_buffer(steps_[0].in.count()));
-    std::vector<bool> overwritable = {false};  // by step + 1, as the buffers
-    for (const Step& s : steps_) {
-        const size_t source = size_t(s.source + 1);
-        const bool free = overwritable[source] && readers[source] == 1;
-        const bool shares =
-            s.kind == Kind::flatten ||
-            (free && (s.kind == Kind::activation || s.kind == Kind::add));
-        buffer_.push_back(shares ? buffer_[source] : new_buffer(s.out.count()));
-        overwritable.push_back(s.kind == Kind::flatten ? free
-                                                       : s.kind != Kind::activation);
-    }
-}
-
-// Along a chain two buffers take turns. What more than one step reads, or one that is
-// not the next, has a buffer of its own, where its gradient waits and is added up.
-template <class T>
-void Plan<T>::lay_out_gradients(const std::vector<int>& readers) {
-    int64_t largest = 0, own = 0;
-    for (const Step& s : steps_)
-        largest = std::max({largest, s.in.count() * kLanes, s.out.count() * kLanes});
-    gradient_offset_ = {0, largest};
-    gradient_buffer_.assign(steps_.size() + 1, -1);
-    gradient_buffer_.back() = 0;
-    const auto place = [&](size_t reader, int step) {
-        int& buffer = gradient_buffer_[size_t(step + 1)];
-        if (buffer >= 0) return;
-        const Step& s = steps_[reader];
-        const int above = gradient_buffer_[reader + 1];
-        if (readers[size_t(step + 1)] == 1 && step + 1 == int(reader)) {
-            buffer = s.passes_on() ? above : above == 0;
-            return;
-        }
-        buffer = int(gradient_offset_.size());
-        gradient_offset_.push_back(2 * largest + own);
-        own += s.in.count() * kLanes;
-    };
-    for (size_t i = steps_.size(); i-- > 0;) {
-        if (gradient_buffer_[i + 1] < 0)
+    for (size_t i = 0; i + 1 < steps_.size(); ++i)
+        if (readers[i + 1] == 0)
             throw std::invalid_argument("step " + std::to_string(i) +
                                         ": nothing reads the output");
-        place(i, steps_[i].source);
-        if (steps_[i].kind == Kind::add) place(i, steps_[i].other);
-    }
-    gradient_count_ = 2 * largest + own;
+    Purpose purpose{.end = steps_.size(), .wanted = {steps_.size() - 1}};
+    prediction_ = make_program(steps_, purpose);
+    purpose = {.end = steps_.size(),
+               .wanted = {},
+               .backward = true,
+               .deepest = first_weighted(),
+               .learns = true};
+    training_ = make_program(steps_, purpose);
 }
 
 template <class T>
@@ -184,21 +141,17 @@ int Plan<T>::first_weighted() const {
 }
 
 template <class T>
-int64_t Plan<T>::arena_bytes(Purpose purpose) const {
-    int64_t bytes = value_count_ * int64_t(sizeof(T));
-    if (purpose == Purpose::gradient)
-        bytes += winner_count_ * 4 + gradient_count_ * int64_t(sizeof(T));
-    return bytes;
+int64_t Plan<T>::arena_bytes(const Program& program) const {
+    return program.arena * int64_t(sizeof(T)) +
+           (program.backward ? winner_count_ * 4 : 0);
 }
 
 template <class T>
-Arena<T> Plan<T>::make_arena(Purpose purpose) const {
+Arena<T> Plan<T>::make_arena(const Program& program) const {
     Arena<T> arena;
-    arena.values = allocate<T>(value_count_);
-    if (purpose == Purpose::gradient) {
-        if (winner_count_ > 0) arena.winners = allocate<int32_t>(winner_count_);
-        arena.gradients = allocate<T>(gradient_count_);
-    }
+    arena.values = allocate<T>(program.arena);
+    if (program.backward && winner_count_ > 0)
+        arena.winners = allocate<int32_t>(winner_count_);
     return arena;
 }
 

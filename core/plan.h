@@ -1,16 +1,25 @@
-// A network as resolved steps over one arena, for a block of 16 images.
+// A network as resolved steps, for blocks of 16 images.
 //
 // Every shape, offset and padding arrives settled; the plan checks that they agree and
-// infers nothing. It lays out the arena, and carries one block forward and backward.
+// infers nothing. It carries ranges of a block's channels through the chains of a
+// program (program.h).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <functional>
 #include <memory>
+#include <new>
 #include <string>
 #include <vector>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include "kernels.h"
+#include "program.h"
 
 namespace striate {
 
@@ -51,6 +60,8 @@ struct Step {
     int64_t weights() const;  // how many it has, its bias not counted
     // Whether the gradient of its input takes the place of that of its output.
     bool passes_on() const;
+    // Whether it computes channels, or groups of them, each from its own alone.
+    bool by_channel() const;
 };
 
 // Images as they lie in the caller's memory: uint8 pixels with a table, or values.
@@ -76,25 +87,33 @@ struct DropoutKey {
     uint64_t seed = 0, epoch = 0;
 };
 
+constexpr size_t kHugePage = size_t(2) << 20;
+
 struct AlignedDelete {
-    void operator()(void* p) const { ::operator delete(p, std::align_val_t(64)); }
+    void operator()(void* p) const { std::free(p); }
 };
 template <class T>
 using AlignedArray = std::unique_ptr<T[], AlignedDelete>;
+// Aligned to 64 bytes; what is large, in huge pages where the system has them: walks
+// over many small ones cost networks with wide planes a fifth of their time.
 template <class T>
 AlignedArray<T> allocate(int64_t count) {
-    const size_t bytes = (size_t(count) * sizeof(T) + 63) / 64 * 64;
-    return AlignedArray<T>(
-        static_cast<T*>(::operator new(bytes > 0 ? bytes : 64, std::align_val_t(64))));
+    const size_t bytes = size_t(std::max<int64_t>(count, 1)) * sizeof(T);
+    const size_t unit = bytes < kHugePage ? 64 : kHugePage;
+    const size_t whole = (bytes + unit - 1) / unit * unit;
+    void* p = std::aligned_alloc(unit, whole);
+    if (!p) throw std::bad_alloc();
+#if defined(__linux__)
+    if (unit == kHugePage) madvise(p, whole, MADV_HUGEPAGE);
+#endif
+    return AlignedArray<T>(static_cast<T*>(p));
 }
 
-// The memory that carries a block through the network.
+// The memory that carries a block through a program.
 template <class T>
 struct Arena {
-    AlignedArray<T> values;         // activations, at the plan's offsets
+    AlignedArray<T> values;         // outputs and their gradients, as the program says
     AlignedArray<int32_t> winners;  // of max pooling
-    AlignedArray<T> gradients;      // at the plan's offsets
-    std::vector<char> arrived;      // step + 1: whether its gradient is there
 };
 
 // What one batch says about a batch_norm step, by channel: mean and biased variance of
@@ -107,16 +126,29 @@ struct BatchMoments {
 template <class T>
 using BatchStatistics = std::vector<BatchMoments<T>>;
 
-enum class Purpose { inference, gradient };
-
-// Where the backward pass leaves what it finds.
+// Where the gradients of weights are left: convolutions' compact, at
+// Plan::conv_offset, and for dense layers image-major copies of what they came from, by
+// step: rows of this block.
 template <class T>
 struct GradientSink {
-    T* conv =
-        nullptr;  // convolutions' gradients, compact (Plan::conv_offset); may be null
-    // Image-major copies for dense layers, by step: rows of this block; may be empty
-    std::vector<T*> dense_inputs, dense_gradients;
+    T* conv = nullptr;
+    T *const *dense_inputs = nullptr, *const *dense_gradients = nullptr;
 };
+
+// A block on its way through a program.
+template <class T>
+struct Passage {
+    const Program& program;
+    const T* weights;
+    Block block;
+    DropoutKey key;
+    const BatchStatistics<T>* batch;
+    Arena<T>& arena;
+    GradientSink<T> sink{};
+};
+
+// What is done to a block besides its steps: whoever carries it does it.
+using OtherAction = std::function<void(const Action&, const Range&)>;
 
 template <class T>
 class Plan {
@@ -133,60 +165,52 @@ class Plan {
     // The step that completes a layer, or -1.
     int step_of(int layer) const;
 
-    int64_t arena_bytes(Purpose purpose) const;
-    Arena<T> make_arena(Purpose purpose) const;
+    // What training makes of a block, and predicting the last step's output.
+    const Program& training() const { return training_; }
+    const Program& prediction() const { return prediction_; }
+    Arena<T> make_arena(const Program& program) const;
+    int64_t arena_bytes(const Program& program) const;
 
-    void load(const Source<T>& source, const Block& block, Arena<T>& arena) const;
-    // Steps [begin, end); calls after(step) behind each, stops early where it returns
-    // false.
-    bool forward(const T* weights, const Block& block, const DropoutKey& key,
-                 const BatchStatistics<T>* batch, size_t begin, size_t end,
-                 Arena<T>& arena, const std::function<bool(size_t)>& after) const;
-    // Where the way back begins: room for the gradient of a step's output.
-    T* seed(size_t step, Arena<T>& arena) const;
-    // Steps end - 1 down to `begin`, as far as they lead from the seed to the output of
-    // step `deepest` or later ones; -1 is the network's input. False where stopped.
-    bool backward(const T* weights, const Block& block, const DropoutKey& key,
-                  const BatchStatistics<T>* batch, size_t begin, size_t end,
-                  int deepest, Arena<T>& arena, const GradientSink<T>& sink,
-                  const std::function<bool()>& go_on) const;
-    // A block's part in what batch_norm needs to know of the whole batch: before it is
-    // carried forward through the step, and back.
-    void measure(size_t step, const Block& block, Arena<T>& arena, double* mean,
-                 double* deviation) const;
-    void measure_gradient(size_t step, const T* weights, const Block& block,
-                          const BatchStatistics<T>* batch, Arena<T>& arena, double* dw,
-                          double* db) const;
+    void load(const Source<T>& source, const Passage<T>& passage) const;
+    // One of so many equal parts of a chain's channels through all its actions.
+    void carry(const Passage<T>& passage, const Chain& chain, int64_t part,
+               int64_t parts, const OtherAction& other) const;
+    // What batch_norm needs to know of these channels: a block's part in the statistics
+    // of its input and, going back, in the gradients of its weights, each by channel.
+    void measure(const Passage<T>& passage, size_t step, const Range& range,
+                 double* mean, double* deviation) const;
+    void measure_gradient(const Passage<T>& passage, size_t step, const Range& range,
+                          double* dw, double* db) const;
 
-    // Of a step; -1 stands for the network's input.
-    T* output(int64_t step, Arena<T>& arena) const {
-        return arena.values.get() + offset_[size_t(buffer_[size_t(step + 1)])];
+    // All channels of the output of a step; -1 stands for the network's input.
+    T* output(int64_t step, const Passage<T>& passage) const {
+        return passage.arena.values.get() + passage.program.values[size_t(step + 1)];
     }
-    T* gradient(int64_t step, Arena<T>& arena) const {
-        return arena.gradients.get() +
-               gradient_offset_[size_t(gradient_buffer_[size_t(step + 1)])];
+    T* gradient(int64_t step, const Passage<T>& passage) const {
+        return passage.arena.values.get() + passage.program.gradients[size_t(step + 1)];
     }
     // The first step that has weights: gradients go no deeper in training.
     int first_weighted() const;
 
   private:
     void check(size_t step) const;
-    void lay_out_values(const std::vector<int>& readers);
-    void lay_out_gradients(const std::vector<int>& readers);
-    void deliver(const T* dx, int step, Arena<T>& arena) const;
-    void drop(const Step& step, size_t index, const Block& block, const DropoutKey& key,
-              const T* x, T* y) const;
+    void forward(const Passage<T>& passage, size_t step, const Range& range) const;
+    void weight_gradient(const Passage<T>& passage, size_t step,
+                         const Range& range) const;
+    void input_gradient(const Passage<T>& passage, const Action& action,
+                        const Range& range) const;
+    void deliver(const Passage<T>& passage, const T* dx, Delivery how, int step,
+                 const Range& range) const;
+    void drop(const Step& step, size_t index, const Passage<T>& passage,
+              const Range& range, const T* x, T* y) const;
 
     std::vector<Step> steps_;
     int64_t weight_count_;
     const Kernels<T>& kernels_;
     int64_t trainable_count_;
-    // By step + 1, so that the network's input comes first: the buffers of outputs and
-    // of their gradients. By buffer: where it begins in the arena.
-    std::vector<int> buffer_, gradient_buffer_;
-    std::vector<int64_t> offset_, gradient_offset_;
     std::vector<int64_t> winner_offset_, conv_offset_;
-    int64_t value_count_ = 0, winner_count_ = 0, gradient_count_ = 0, conv_count_ = 0;
+    int64_t winner_count_ = 0, conv_count_ = 0;
+    Program training_, prediction_;
 };
 
 }  // namespace striate

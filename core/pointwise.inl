@@ -134,24 +134,33 @@ static void softmax_cross_entropy(int64_t classes, const float* logits,
     }
 }
 
+// Sixteen sums at once: one alone would wait for each addition before the next.
+static double sum_squares(int64_t count, const float* x) {
+    double sums[kLanes] = {}, total = 0.0;
+    int64_t i = 0;
+    for (; i + kLanes <= count; i += kLanes) {
+        STRIATE_UNROLL
+        for (int k = 0; k < kLanes; ++k) sums[k] += double(x[i + k]) * double(x[i + k]);
+    }
+    for (; i < count; ++i) total += double(x[i]) * double(x[i]);
+    for (double sum : sums) total += sum;
+    return total;
+}
+
 static double sum_slices(int64_t count, int64_t slices, const float* const* parts,
                          float* sum) {
-    double squares = 0.0;
     int64_t i = 0;
     for (; i + kWidth <= count; i += kWidth) {
         Vector total = load_loose(parts[0] + i);
         for (int64_t s = 1; s < slices; ++s) total += load_loose(parts[s] + i);
         store_loose(sum + i, total);
-        for (int lane = 0; lane < kWidth; ++lane)
-            squares += double(total[lane]) * double(total[lane]);
     }
     for (; i < count; ++i) {
         float total = parts[0][i];
         for (int64_t s = 1; s < slices; ++s) total += parts[s][i];
         sum[i] = total;
-        squares += double(total) * double(total);
     }
-    return squares;
+    return sum_squares(count, sum);
 }
 
 // The compiler turns these loops into vectors by itself.

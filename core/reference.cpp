@@ -33,9 +33,10 @@ void conv_forward(const ConvShape& s, const T* x, const T* w, const T* bias, T* 
 }
 
 template <class T>
-void conv_input_gradient(const ConvShape& s, const T* w, const T* dy, T* dx) {
+void conv_input_gradient(const ConvShape& s, int64_t first, int64_t last, const T* w,
+                         const T* dy, T* dx) {
     const int64_t CG = s.C / s.groups, OG = s.O / s.groups;
-    for (int64_t c = 0; c < s.C; ++c)
+    for (int64_t c = first; c < last; ++c)
         for (int64_t ih = 0; ih < s.H; ++ih)
             for (int64_t iw = 0; iw < s.W; ++iw)
                 for (int l = 0; l < kLanes; ++l) {
@@ -55,7 +56,7 @@ void conv_input_gradient(const ConvShape& s, const T* w, const T* dy, T* dx) {
                                     double(
                                         dy[((o * s.OH + oh) * s.OW + ow) * kLanes + l]);
                             }
-                    dx[((c * s.H + ih) * s.W + iw) * kLanes + l] = T(sum);
+                    dx[(((c - first) * s.H + ih) * s.W + iw) * kLanes + l] = T(sum);
                 }
 }
 
@@ -157,13 +158,14 @@ void dense_forward(int64_t D, int64_t O, const T* x, const T* w, const T* bias, 
 }
 
 template <class T>
-void dense_input_gradient(int64_t D, int64_t O, const T* w, const T* dy, T* dx) {
-    for (int64_t d = 0; d < D; ++d)
+void dense_input_gradient(int64_t D, int64_t O, int64_t first, int64_t last, const T* w,
+                          const T* dy, T* dx) {
+    for (int64_t d = first; d < last; ++d)
         for (int l = 0; l < kLanes; ++l) {
             double sum = 0.0;
             for (int64_t o = 0; o < O; ++o)
                 sum += double(w[o * D + d]) * double(dy[o * kLanes + l]);
-            dx[d * kLanes + l] = T(sum);
+            dx[(d - first) * kLanes + l] = T(sum);
         }
 }
 
@@ -470,6 +472,13 @@ void lanes_to_rows(int64_t count, const T* x, T* rows, int64_t stride) {
 }
 
 template <class T>
+double sum_squares(int64_t count, const T* x) {
+    double squares = 0.0;
+    for (int64_t i = 0; i < count; ++i) squares += double(x[i]) * double(x[i]);
+    return squares;
+}
+
+template <class T>
 double sum_slices(int64_t count, int64_t slices, const T* const* parts, T* sum) {
     double squares = 0.0;
     for (int64_t i = 0; i < count; ++i) {
@@ -547,6 +556,7 @@ const Kernels<T>& reference_kernels() {
         adjust<T>,
         blend<T>,
         lanes_to_rows<T>,
+        sum_squares<T>,
         sum_slices<T>,
         update<T>,
         average<T>,

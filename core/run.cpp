@@ -9,6 +9,10 @@ namespace striate {
 
 namespace {
 
+// The work, as a chain counts it, of a call that is worth starting a team for: some
+// three hundred microseconds.
+constexpr int64_t kTeamWork = 1000000;
+
 // Writes the block's values x[C][H][W][L] to images of out[count][H][W][C].
 template <class T>
 void unload(const Shape& shape, const Block& block, const T* x, T* out) {
@@ -21,21 +25,65 @@ void unload(const Shape& shape, const Block& block, const T* x, T* out) {
     }
 }
 
-// Every block of `images` once, by `visit(block, arena, watch and thread)`.
-template <class T, class Visit>
-bool for_each_block(const Plan<T>& plan, Purpose purpose, int64_t images, int threads,
-                    const Interrupted& interrupted, Visit visit) {
+// How many of the blocks all threads share: all where they are few, and otherwise as
+// many as fill the time that threads wait for the last whole ones.
+int64_t shared_of(int64_t blocks, int64_t work, int threads) {
+    if (threads == 1 || blocks * work < kTeamWork) return 0;
+    return splits(blocks, threads) ? blocks : std::min<int64_t>(blocks, threads - 1);
+}
+
+int64_t work_of(const Program& program) {
+    int64_t work = 0;
+    for (const Chain& chain : program.chains) work += chain.work;
+    return work;
+}
+
+// Every block of `images` once through the program; other(action, passage) does what is
+// not a step. Threads carry whole blocks as they come, then share the last ones.
+template <class T, class Other>
+bool carry_all(const Plan<T>& plan, const Program& program, const T* weights,
+               int64_t images, int threads, const Interrupted& interrupted,
+               const Other& other) {
     const int64_t blocks = blocks_of(images);
-    const int team = int(std::clamp<int64_t>(blocks, 1, threads));
-    std::vector<Arena<T>> arenas;
-    for (int t = 0; t < team; ++t) arenas.push_back(plan.make_arena(purpose));
+    const int64_t shared = shared_of(blocks, work_of(program), threads);
+    const int64_t whole = blocks - shared;
+    const Leg all{0, program.chains.size(), 1};
+    const std::vector<Leg> legs = legs_of(program, true, threads);
+    int64_t tasks = whole;
+    for (const Leg& leg : legs) tasks = std::max(tasks, whole + shared * leg.parts);
+    const int team = int(std::clamp<int64_t>(tasks, 1, threads));
+    std::vector<Arena<T>> arenas;  // of each shared block, then of each thread
+    for (int64_t i = 0; i < shared + (whole > 0 ? team : 0); ++i)
+        arenas.push_back(plan.make_arena(program));
     Watch watch(interrupted);
+    const auto carry = [&](int64_t b, int64_t arena, const Leg& leg, int64_t part,
+                           int thread) {
+        const Passage<T> passage{
+            program, weights, block_at(nullptr, b * kLanes, images),
+            {},      nullptr, arenas[size_t(arena)]};
+        const auto act = [&](const Action& a, const Range&) { other(a, passage); };
+        for (size_t c = leg.first; c < leg.last && watch.go_on(thread); ++c)
+            plan.carry(passage, program.chains[c], part, leg.parts, act);
+    };
     std::atomic<int64_t> next{0};
+    size_t phase = 0;
+    Phases phases(shared * legs[0].parts);
     run_team(team, [&](int thread) {
         const FlushDenormals flush;
-        const auto go_on = [&] { return watch.go_on(thread); };
-        for (int64_t b; go_on() && (b = next.fetch_add(1)) < blocks;)
-            visit(block_at(nullptr, b * kLanes, images), arenas[size_t(thread)], go_on);
+        for (int64_t b; (b = next.fetch_add(1)) < whole;)
+            carry(b, shared + thread, all, 0, thread);
+        if (shared == 0) return;
+        phases.work(
+            [&](int64_t i) {
+                const Leg& leg = legs[phase];
+                const int64_t b = i / leg.parts;
+                carry(whole + b, b, leg, i % leg.parts, thread);
+            },
+            [&] {
+                ++phase;
+                return phase < legs.size() ? shared * legs[phase].parts : Phases::kEnd;
+            },
+            [&] { watch.go_on(thread); });
     });
     return !watch.stopped();
 }
@@ -46,28 +94,28 @@ template <class T>
 bool run_forward(const Plan<T>& plan, const T* weights, const Source<T>& source,
                  const std::vector<Wanted<T>>& wanted, int threads,
                  const Interrupted& interrupted) {
-    size_t end = 0;
-    for (const Wanted<T>& w : wanted) end = std::max(end, w.step + 1);
-    return for_each_block(
-        plan, Purpose::inference, source.count, threads, interrupted,
-        [&](const Block& block, Arena<T>& arena, const auto& go_on) {
-            plan.load(source, block, arena);
-            plan.forward(weights, block, {}, nullptr, 0, end, arena, [&](size_t step) {
-                for (const Wanted<T>& w : wanted) {
-                    if (w.step != step) continue;
-                    const Shape& shape = plan.steps()[step].out;
-                    T* values = plan.output(int64_t(step), arena);
-                    // The last step's output is read by nobody else.
-                    if (w.probabilities) {
-                        const T temperature = T(w.temperature);
-                        for (int64_t i = 0; i < shape.C * kLanes; ++i)
-                            values[i] /= temperature;  // by 1 it keeps their bits
-                        plan.kernels().softmax(shape.C, values, values);
-                    }
-                    unload(shape, block, values, w.out);
+    Purpose purpose{.end = 0, .wanted = {}};
+    for (const Wanted<T>& w : wanted) {
+        purpose.wanted.push_back(w.step);
+        purpose.end = std::max(purpose.end, w.step + 1);
+    }
+    const bool last = wanted.size() == 1 && purpose.end == plan.steps().size();
+    const Program other = last ? Program{} : make_program(plan.steps(), purpose);
+    return carry_all(
+        plan, last ? plan.prediction() : other, weights, source.count, threads,
+        interrupted, [&](const Action& action, const Passage<T>& passage) {
+            if (action.act == Act::load) return plan.load(source, passage);
+            for (const Wanted<T>& w : wanted) {
+                const Shape& shape = plan.steps()[w.step].out;
+                T* values = plan.output(int64_t(w.step), passage);
+                if (w.probabilities) {
+                    const T temperature = T(w.temperature);
+                    for (int64_t i = 0; i < shape.C * kLanes; ++i)
+                        values[i] /= temperature;  // by 1 it keeps their bits
+                    plan.kernels().softmax(shape.C, values, values);
                 }
-                return go_on();
-            });
+                unload(shape, passage.block, values, w.out);
+            }
         });
 }
 
@@ -76,15 +124,16 @@ bool run_input_gradient(const Plan<T>& plan, const T* weights, const Source<T>& 
                         const InputGradient<T>& what, int threads,
                         const Interrupted& interrupted) {
     const Shape top = plan.steps()[what.step].out, in = plan.steps()[0].in;
-    return for_each_block(
-        plan, Purpose::gradient, source.count, threads, interrupted,
-        [&](const Block& block, Arena<T>& arena, const auto& go_on) {
-            plan.load(source, block, arena);
-            const auto after = [&](size_t) { return go_on(); };
-            if (!plan.forward(weights, block, {}, nullptr, 0, what.step + 1, arena,
-                              after))
-                return;
-            T* seed = plan.seed(what.step, arena);
+    const Program program = make_program(
+        plan.steps(), {.end = what.step + 1, .wanted = {}, .backward = true});
+    return carry_all(
+        plan, program, weights, source.count, threads, interrupted,
+        [&](const Action& action, const Passage<T>& passage) {
+            const Block& block = passage.block;
+            if (action.act == Act::load) return plan.load(source, passage);
+            if (action.act == Act::unload)
+                return unload(in, block, plan.gradient(-1, passage), what.out);
+            T* seed = plan.gradient(int64_t(what.step), passage);
             if (what.labels) {
                 int32_t labels[kLanes], correct[kLanes];
                 alignas(64) T ones[kLanes];
@@ -94,7 +143,7 @@ bool run_input_gradient(const Plan<T>& plan, const T* weights, const Source<T>& 
                     ones[l] = T(1);
                 }
                 plan.kernels().softmax_cross_entropy(
-                    top.C, plan.output(int64_t(what.step), arena), labels, nullptr,
+                    top.C, plan.output(int64_t(what.step), passage), labels, nullptr,
                     nullptr, ones, what.label_smoothing, seed, loss, correct);
             } else {
                 const int64_t pixels = top.H * top.W;
@@ -106,16 +155,18 @@ bool run_input_gradient(const Plan<T>& plan, const T* weights, const Source<T>& 
                                 l < block.real ? image[i * top.C + c] : T(0);
                 }
             }
-            if (plan.backward(weights, block, {}, nullptr, 0, what.step + 1, -1, arena,
-                              {}, go_on))
-                unload(in, block, plan.gradient(-1, arena), what.out);
         });
 }
 
+// Of the most that may be wanted: all outputs.
 template <class T>
 int64_t inference_bytes(const Plan<T>& plan, int64_t images, int threads) {
-    return std::clamp<int64_t>(blocks_of(images), 1, threads) *
-           plan.arena_bytes(Purpose::inference);
+    int64_t numbers = plan.steps()[0].in.count() * kLanes;
+    for (const Step& s : plan.steps()) numbers += s.out.count() * kLanes;
+    const int64_t blocks = blocks_of(images);
+    const int64_t shared = shared_of(blocks, work_of(plan.prediction()), threads);
+    return (shared + std::min<int64_t>(blocks - shared, threads)) * numbers *
+           int64_t(sizeof(T));
 }
 
 #define STRIATE_INSTANTIATE(T)                                                         \

@@ -51,6 +51,7 @@ const Kernels<float> table = {
     adjust,
     blend,
     lanes_to_rows,
+    sum_squares,
     sum_slices,
     update,
     average,

@@ -12,17 +12,15 @@ namespace {
 
 // The batch alone decides into how many slices it is cut: enough to keep eight threads
 // busy, few enough that adding their gradients stays cheap.
-int64_t slices_of(int64_t blocks) { return std::min<int64_t>(blocks, 8); }
+int64_t slices_of(int64_t blocks) { return std::min<int64_t>(blocks, kSlices); }
 
 // Weights of one update, or of one sum over slices, that a thread claims at a time.
 constexpr int64_t kChunk = 4096;
 
-// Everything a training run shares between its threads, and the three phases of a step:
-// slices of the batch forward and backward; gradients summed, slice by slice for
-// convolutions and row by row for dense layers; the update. The first phase is one walk
-// of each block up and down the network, or, with batch_norm, one stage up to each such
-// step and one down to it again, between which what the blocks say about the batch is
-// added up.
+// Everything a training run shares between its threads, and the phases of a step: the
+// batch through the legs of the training program, which is a single one up and down the
+// network where nothing is split or, by batch_norm, merged between; gradients summed,
+// slice by slice for convolutions and row by row for dense layers; the update.
 template <class T>
 class Trainer {
   public:
@@ -38,13 +36,15 @@ class Trainer {
           watch_(interrupted),
           blocks_(blocks_of(std::min(training.batch, training.images))),
           slices_(slices_of(blocks_)),
+          threads_(threads),
           norms_(plan, blocks_),
-          stages_(stages_of(plan)) {
+          whole_(legs_of(plan.training(), false, threads)),
+          split_(legs_of(plan.training(), true, threads)) {
         const auto& steps = plan.steps();
         // A thread keeps a block only where nothing interrupts its way.
-        const size_t wanted = size_t(normalizes() ? blocks_ : threads);
-        while (arenas_.size() < wanted)
-            arenas_.push_back(plan.make_arena(Purpose::gradient));
+        const bool kept = normalizes() || splits(blocks_, threads);
+        while (arenas_.size() < size_t(kept ? blocks_ : threads))
+            arenas_.push_back(plan.make_arena(plan.training()));
         if (training.augmentation)
             for (int t = 0; t < threads; ++t)
                 augmenters_.emplace_back(*training.augmentation, training.dropout.seed,
@@ -58,6 +58,8 @@ class Trainer {
         correct_.resize(size_t(blocks_));
         dense_inputs_.resize(steps.size());
         dense_gradients_.resize(steps.size());
+        block_inputs_.resize(size_t(blocks_) * steps.size());
+        block_gradients_.resize(block_inputs_.size());
         for (size_t i = 0; i < steps.size(); ++i) add_sums(i);
         squares_.resize(sums_.size());
     }
@@ -89,14 +91,14 @@ class Trainer {
         return padded(std::max<int64_t>(plan_.conv_count(), 1));
     }
 
-    // Phases count from the first stage; after the stages come these two.
-    size_t summing() const { return stages_.size(); }
-    size_t updating() const { return stages_.size() + 1; }
+    // Phases count from the first leg; after the legs come these two.
+    size_t summing() const { return legs_->size(); }
+    size_t updating() const { return legs_->size() + 1; }
 
     int64_t tasks_of_phase() const {
         if (phase_ == summing()) return int64_t(sums_.size());
         if (phase_ == updating()) return (trainable_count() + kChunk - 1) / kChunk;
-        return step_slices_;
+        return step_slices_ * (*legs_)[phase_].parts;
     }
 
     void do_task(int64_t i, int thread) {
@@ -105,7 +107,8 @@ class Trainer {
         } else if (phase_ == updating()) {
             do_update(i * kChunk);
         } else {
-            do_slice(i, thread, stages_[phase_]);
+            const Leg& leg = (*legs_)[phase_];
+            do_slice(i / leg.parts, i % leg.parts, thread, leg);
         }
     }
 
@@ -116,10 +119,11 @@ class Trainer {
         } else if (phase_ == updating()) {
             finish_step();
         } else {
-            finish_stage(stages_[phase_]);
+            finish_leg((*legs_)[phase_]);
         }
         if (finished_) return Phases::kEnd;
-        phase_ = phase_ == updating() ? 0 : phase_ + 1;
+        phase_ = step_begins_ ? 0 : phase_ + 1;
+        step_begins_ = false;
         return tasks_of_phase();
     }
 
@@ -133,6 +137,13 @@ class Trainer {
                         blocks_ * kLanes * padded(s.in.count()), T(0));
             std::fill_n(dense_gradients_[index].get(),
                         blocks_ * kLanes * padded(s.out.C), T(0));
+            for (int64_t b = 0; b < blocks_; ++b) {
+                const size_t at = size_t(b) * plan_.steps().size() + index;
+                block_inputs_[at] =
+                    dense_inputs_[index].get() + b * kLanes * padded(s.in.count());
+                block_gradients_[at] =
+                    dense_gradients_[index].get() + b * kLanes * padded(s.out.C);
+            }
             for (int64_t row = 0; row < s.out.C; row += 12)
                 sums_.push_back({index, row, std::min(row + 12, s.out.C)});
         } else if (s.kind == Kind::conv) {
@@ -152,6 +163,10 @@ class Trainer {
         end_ = std::min(begin_ + training_.batch, training_.images);
         step_blocks_ = blocks_of(end_ - begin_);
         step_slices_ = slices_of(step_blocks_);
+        const bool split =
+            splits(step_blocks_, threads_) && step_blocks_ <= int64_t(arenas_.size());
+        legs_ = split ? &split_ : &whole_;
+        kept_ = split || normalizes();
         weight_sum_ = double(end_ - begin_);
         if (training_.sample_weights) {
             weight_sum_ = 0.0;
@@ -168,52 +183,63 @@ class Trainer {
                                                         : nullptr;
     }
 
-    void do_slice(int64_t slice, int thread, const Stage& stage) {
+    // A part of each of the slice's blocks through a leg.
+    void do_slice(int64_t slice, int64_t part, int thread, const Leg& leg) {
         T* conv = slice_parts_[size_t(slice)];
-        if (stage.way == Way::turn) std::fill_n(conv, plan_.conv_count(), T(0));
+        const bool starts = &leg == legs_->data() && part == 0;
+        if (starts) std::fill_n(conv, plan_.conv_count(), T(0));
         const int64_t first = slice * step_blocks_ / step_slices_;
         const int64_t last = (slice + 1) * step_blocks_ / step_slices_;
         for (int64_t b = first; b < last; ++b) {
-            Arena<T>& arena = arenas_[size_t(normalizes() ? b : thread)];
-            if (!do_block(b, thread, stage, arena, conv)) return;
+            const size_t row = size_t(b) * plan_.steps().size();
+            const Passage<T> passage{
+                plan_.training(),
+                weights_,
+                block_at(training_.order, begin_ + b * kLanes, end_),
+                training_.dropout,
+                batch(),
+                arenas_[size_t(kept_ ? b : thread)],
+                {conv, block_inputs_.data() + row, block_gradients_.data() + row}};
+            const auto other = [&](const Action& action, const Range& range) {
+                do_action(action, range, b, thread, passage);
+            };
+            for (size_t c = leg.first; c < leg.last; ++c) {
+                if (!watch_.go_on(thread)) return;
+                plan_.carry(passage, plan_.training().chains[c], part, leg.parts,
+                            other);
+            }
         }
     }
 
-    bool do_block(int64_t b, int thread, const Stage& stage, Arena<T>& arena, T* conv) {
-        const size_t steps = plan_.steps().size();
-        const Block block = block_at(training_.order, begin_ + b * kLanes, end_);
-        const auto go_on = [&] { return watch_.go_on(thread); };
-        if (stage.way != Way::down) {
-            if (&stage == stages_.data()) load(b, block, thread, arena);
-            const size_t top = stage.way == Way::up ? stage.last : steps;
-            if (!plan_.forward(weights_, block, training_.dropout, batch(), stage.first,
-                               top, arena, [&](size_t) { return go_on(); }))
-                return false;
+    void do_action(const Action& action, const Range& range, int64_t b, int thread,
+                   const Passage<T>& passage) {
+        switch (action.act) {
+            case Act::load:
+                load(b, thread, passage);
+                break;
+            case Act::loss:
+                take_loss(b, passage);
+                break;
+            case Act::measure:
+                if (batch()) norms_.measure(passage, action.step, b, range);
+                break;
+            default:
+                norms_.measure_gradient(passage, action.step, b, range);
         }
-        if (stage.way == Way::turn) take_loss(b, block, arena);
-        if (stage.way != Way::up) {
-            const size_t top = stage.way == Way::turn ? steps : stage.last;
-            const size_t bottom = stage.way == Way::turn ? stage.last : stage.first;
-            if (!plan_.backward(weights_, block, training_.dropout, batch(), bottom,
-                                top, plan_.first_weighted(), arena, sink_of(b, conv),
-                                go_on))
-                return false;
-        }
-        if (stage.norm >= 0) measure(b, block, stage, arena);
-        return true;
     }
 
-    void load(int64_t b, const Block& block, int thread, Arena<T>& arena) {
+    void load(int64_t b, int thread, const Passage<T>& passage) {
         if (training_.augmentation) {
-            augmenters_[size_t(thread)].load(block.row, plan_.output(-1, arena),
-                                             mixing_[size_t(b)]);
+            augmenters_[size_t(thread)].load(
+                passage.block.row, plan_.output(-1, passage), mixing_[size_t(b)]);
         } else {
-            plan_.load(source_, block, arena);
+            plan_.load(source_, passage);
         }
     }
 
     // The block's loss and hits; leaves the gradient of the last step's output.
-    void take_loss(int64_t b, const Block& block, Arena<T>& arena) {
+    void take_loss(int64_t b, const Passage<T>& passage) {
+        const Block& block = passage.block;
         const size_t last = plan_.steps().size() - 1;
         int32_t labels[kLanes], partners[kLanes], correct[kLanes];
         alignas(64) T shares[kLanes];
@@ -230,9 +256,10 @@ class Trainer {
             shares[l] = real ? T(weight / weight_sum_) : T(0);
         }
         plan_.kernels().softmax_cross_entropy(
-            plan_.steps()[last].out.C, plan_.output(int64_t(last), arena), labels,
+            plan_.steps()[last].out.C, plan_.output(int64_t(last), passage), labels,
             mixing ? partners : nullptr, mixing ? mixing->share : nullptr, shares,
-            training_.label_smoothing, plan_.seed(last, arena), loss, correct);
+            training_.label_smoothing, plan_.gradient(int64_t(last), passage), loss,
+            correct);
         loss_[size_t(b)] = 0.0;
         correct_[size_t(b)] = 0;
         for (int l = 0; l < block.real; ++l) {
@@ -241,40 +268,14 @@ class Trainer {
         }
     }
 
-    GradientSink<T> sink_of(int64_t b, T* conv) const {
-        const size_t steps = plan_.steps().size();
-        GradientSink<T> sink;
-        sink.conv = conv;
-        sink.dense_inputs.resize(steps);
-        sink.dense_gradients.resize(steps);
-        for (size_t i = 0; i < steps; ++i) {
-            if (!dense_inputs_[i]) continue;
-            const Step& s = plan_.steps()[i];
-            sink.dense_inputs[i] =
-                dense_inputs_[i].get() + b * kLanes * padded(s.in.count());
-            sink.dense_gradients[i] =
-                dense_gradients_[i].get() + b * kLanes * padded(s.out.C);
-        }
-        return sink;
-    }
-
-    void measure(int64_t b, const Block& block, const Stage& stage, Arena<T>& arena) {
-        const size_t step = size_t(stage.norm);
-        if (stage.way != Way::up) {
-            norms_.measure_gradient(step, weights_, b, block, batch(), arena);
-        } else if (batch()) {
-            norms_.measure(step, b, block, arena);
-        }
-    }
-
-    void finish_stage(const Stage& stage) {
+    void finish_leg(const Leg& leg) {
         if (watch_.stopped()) return finish(Ending::interrupted);
-        if (stage.norm < 0) return finish_slices();
-        if (stage.way != Way::up) {
-            norms_.merge_gradients(size_t(stage.norm), end_ - begin_, gradient_);
-        } else if (batch()) {
-            norms_.merge(size_t(stage.norm), end_ - begin_);
-        }
+        const Program& program = plan_.training();
+        const Action& last = program.actions[program.chains[leg.last - 1].last - 1];
+        if (last.act == Act::measure_gradient)
+            norms_.merge_gradients(last.step, end_ - begin_, gradient_);
+        if (last.act == Act::measure && batch()) norms_.merge(last.step, end_ - begin_);
+        if (leg.last == program.chains.size()) finish_slices();
     }
 
     void finish_slices() {
@@ -300,25 +301,18 @@ class Trainer {
                                               parts.data(),
                                               gradient_ + s.weight + sum.first);
         }
-        double squares = 0.0;
-        const auto add = [&](const T* from, const T* to) {
-            for (; from < to; ++from) squares += double(*from) * double(*from);
-        };
+        const auto squares = plan_.kernels().sum_squares;
         T* dw = gradient_ + s.weight;
         T* db = s.bias >= 0 ? gradient_ + s.bias : nullptr;
-        if (s.kind == Kind::batch_norm) {  // merged between two stages already
-            add(dw, dw + sum.last);
-            add(db, db + sum.last);
-            return squares;
-        }
-        const int64_t D = s.in.count();
+        if (s.kind == Kind::batch_norm)  // merged between two legs already
+            return squares(sum.last, dw) + squares(sum.last, db);
+        const int64_t D = s.in.count(), rows = sum.last - sum.first;
         plan_.kernels().dense_weight_gradient(
             step_blocks_ * kLanes, D, sum.first, sum.last,
             dense_inputs_[sum.step].get(), padded(D), dense_gradients_[sum.step].get(),
             padded(s.out.C), dw, db);
-        add(dw + sum.first * D, dw + sum.last * D);
-        if (db) add(db + sum.first, db + sum.last);
-        return squares;
+        return squares(rows * D, dw + sum.first * D) +
+               (db ? squares(rows, db + sum.first) : 0.0);
     }
 
     void finish_gradients() {
@@ -357,6 +351,7 @@ class Trainer {
         take_average(trainable_count(), plan_.weight_count() - trainable_count());
         if (++step_ == training_.steps) return finish(Ending::done);
         start_step();
+        step_begins_ = true;
     }
 
     void finish(Ending ending) {
@@ -368,16 +363,18 @@ class Trainer {
     T *weights_, *gradient_;
     const Source<T>& source_;
     const Training<T>& training_;
-    Arenas<T>& arenas_;  // of each block with batch_norm, else of each thread
+    Arenas<T>& arenas_;  // of each block where it is kept between legs, or thread
     Watch watch_;
     const int64_t blocks_, slices_;        // of a full batch
     std::deque<Augmenter<T>> augmenters_;  // one a thread, or none
     std::vector<Mixing<T>> mixing_;        // of each block
+    const int threads_;
     BatchNorms<T> norms_;
-    const std::vector<Stage> stages_;
+    const std::vector<Leg> whole_, split_;
     AlignedArray<T> slice_gradients_;
     std::vector<T*> slice_parts_;
     std::vector<AlignedArray<T>> dense_inputs_, dense_gradients_;
+    std::vector<T*> block_inputs_, block_gradients_;  // rows of block b at [b][step]
     std::vector<Sum> sums_;
     std::vector<double> squares_, loss_;
     std::vector<int64_t> correct_;
@@ -385,8 +382,10 @@ class Trainer {
     int64_t step_ = 0, begin_ = 0, end_ = 0, step_blocks_ = 0, step_slices_ = 0;
     double weight_sum_ = 0.0;
     UpdateRule rule_{};
+    const std::vector<Leg>* legs_ = nullptr;
+    bool kept_ = false;  // whether each block has an arena of its own
     size_t phase_ = 0;
-    bool finished_ = false;
+    bool step_begins_ = false, finished_ = false;
     TrainingResult result_;
 };
 
@@ -406,7 +405,7 @@ template <class T>
 int64_t training_bytes(const Plan<T>& plan, int64_t batch, int threads) {
     const int64_t blocks = blocks_of(batch);
     int64_t numbers = slices_of(blocks) * padded(plan.conv_count());
-    int64_t arenas = threads, moments = 0;
+    int64_t arenas = splits(blocks, threads) ? blocks : threads, moments = 0;
     for (const Step& s : plan.steps()) {
         if (s.kind == Kind::dense)
             numbers += blocks * kLanes * (padded(s.in.count()) + padded(s.out.C));
@@ -415,7 +414,7 @@ int64_t training_bytes(const Plan<T>& plan, int64_t batch, int threads) {
             moments += blocks * 2 * s.in.C;
         }
     }
-    return arenas * plan.arena_bytes(Purpose::gradient) + numbers * int64_t(sizeof(T)) +
+    return arenas * plan.arena_bytes(plan.training()) + numbers * int64_t(sizeof(T)) +
            moments * int64_t(sizeof(double));
 }
 

@@ -1,5 +1,6 @@
 // The core's checks as a program that needs no Python: for sanitizers, and for emulated
 // processors. Usage: striate_check kernels|threads [instruction set] [cases]
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -34,10 +35,11 @@ void check_tables(const std::string& only, int cases) {
     }
 }
 
-// A small network with every kind of step that takes part in training.
+// A small network with every kind of step that takes part in training, wide enough for
+// threads to share its blocks.
 std::vector<Step> small_network(int64_t& weights) {
     std::vector<Step> steps;
-    Shape at{1, 8, 8};
+    Shape at{1, 16, 16};
     const auto add = [&](Kind kind, Shape out) -> Step& {
         Step s;
         s.kind = kind;
@@ -59,22 +61,26 @@ std::vector<Step> small_network(int64_t& weights) {
         s.value = 0.1;
         s.epsilon = 1e-5;
     };
-    Step& pad = add(Kind::pad, {1, 10, 10});
+    Step& pad = add(Kind::pad, {1, 18, 18});
     pad.top = pad.left = 1;
-    Step& conv = add(Kind::conv, {5, 8, 8});
+    Step& conv = add(Kind::conv, {15, 16, 16});
     conv.kernel[0] = conv.kernel[1] = 3;
-    weigh(conv, 5 * 9);
+    weigh(conv, 15 * 9);
     normalize();
     add(Kind::activation, at);
     const int fork = int(steps.size()) - 1;
-    weigh(add(Kind::conv, at), 5 * 5);
+    weigh(add(Kind::conv, at), 15 * 15);
     normalize();
     add(Kind::add, at).other = fork;
-    Step& pool = add(Kind::max_pool, {5, 4, 4});
+    Step& depthwise = add(Kind::conv, {15, 14, 14});
+    depthwise.kernel[0] = depthwise.kernel[1] = 3;
+    depthwise.groups = 15;
+    weigh(depthwise, 15 * 9);
+    Step& pool = add(Kind::max_pool, {15, 7, 7});
     pool.kernel[0] = pool.kernel[1] = pool.stride[0] = pool.stride[1] = 2;
-    add(Kind::flatten, {80, 1, 1});
+    add(Kind::flatten, {735, 1, 1});
     Step& hidden = add(Kind::dense, {30, 1, 1});
-    weigh(hidden, 80 * 30);
+    weigh(hidden, 735 * 30);
     normalize();
     add(Kind::dropout, at).value = 0.25;
     Step& dense = add(Kind::dense, {10, 1, 1});
@@ -87,15 +93,17 @@ std::vector<Step> small_network(int64_t& weights) {
     return steps;
 }
 
-std::vector<float> train(int threads, uint64_t seed) {
+// The weights after some steps, and what the network then answers to some images.
+std::vector<float> train(int threads, uint64_t seed, int64_t batch) {
     int64_t count = 0;
     auto steps = small_network(count);
     const Plan<float> plan(std::move(steps), count, kernels_named(""));
     std::vector<float> weights(static_cast<size_t>(count)), gradient(weights.size());
     for (size_t i = 0; i < weights.size(); ++i)
         weights[i] = float(i * 7919 % 101) / 500.0f - 0.1f;
+    std::fill(weights.begin() + plan.trainable_count(), weights.end(), 1.0f);
     const int64_t images = 333;
-    std::vector<uint8_t> pixels(size_t(images * 64));
+    std::vector<uint8_t> pixels(size_t(images * 256));
     std::vector<int32_t> labels(static_cast<size_t>(images));
     std::vector<int64_t> order(static_cast<size_t>(images));
     for (size_t i = 0; i < pixels.size(); ++i) pixels[i] = uint8_t(i * 31 % 251);
@@ -108,16 +116,18 @@ std::vector<float> train(int threads, uint64_t seed) {
     Source<float> source;
     source.count = images;
     source.pixels = pixels.data();
-    source.shape = {8, 8, 1, 8, 8, 0, 0};
+    source.shape = {16, 16, 1, 16, 16, 0, 0};
     source.table = table.data();
     source.fill = fill.data();
-    const std::vector<double> rates(5, 0.05);
+    // The last batch of an epoch is smaller.
+    const std::vector<double> rates(
+        size_t(std::min<int64_t>(5, (images + batch - 1) / batch)), 0.05);
     Training<float> t{};
     t.labels = labels.data();
     t.order = order.data();
     t.images = images;
-    t.batch = 77;
-    t.steps = 5;
+    t.batch = batch;
+    t.steps = int64_t(rates.size());
     t.learning_rates = rates.data();
     t.state0 = momentum.data();
     t.rule.kind = Optimizer::sgd;
@@ -135,7 +145,22 @@ std::vector<float> train(int threads, uint64_t seed) {
     Arenas<float> arenas;
     run_training(plan, weights.data(), gradient.data(), source, t, arenas, threads,
                  [] { return false; });
-    return weights;
+    std::vector<float> results = weights;
+    for (const int64_t asked : {int64_t(112), images}) {
+        source.count = asked;
+        std::vector<float> answers(size_t(asked * 10)), slopes(size_t(asked * 256));
+        run_forward(plan, weights.data(), source,
+                    {{plan.steps().size() - 1, answers.data(), true}}, threads,
+                    [] { return false; });
+        InputGradient<float> what{.step = plan.steps().size() - 1};
+        what.labels = labels.data();
+        what.out = slopes.data();
+        run_input_gradient(plan, weights.data(), source, what, threads,
+                           [] { return false; });
+        results.insert(results.end(), answers.begin(), answers.end());
+        results.insert(results.end(), slopes.begin(), slopes.end());
+    }
+    return results;
 }
 
 // Phases of 0 to 4 tasks for a team of any size: each task is done once, within its
@@ -162,16 +187,21 @@ void check_phases(int threads) {
 
 void check_threads() {
     for (const int threads : {1, 2, 8}) check_phases(threads);
-    const std::vector<float> one = train(1, 3);
-    for (const int threads : {2, 3, 8})
-        report(train(threads, 3) == one,
-               "same bits on 1 and " + std::to_string(threads) + " threads");
+    // Blocks shared by threads, by some of them, and one after the other.
+    for (const int64_t batch : {2, 16, 17, 40, 77, 200}) {
+        const std::vector<float> one = train(1, 3, batch);
+        for (const int threads : {2, 3, 8})
+            report(train(threads, 3, batch) == one,
+                   "same bits on 1 and " + std::to_string(threads) +
+                       " threads, batches of " + std::to_string(batch));
+    }
     std::vector<float> first, second;
     {
-        std::jthread a([&] { first = train(2, 3); });
-        std::jthread b([&] { second = train(3, 4); });
+        std::jthread a([&] { first = train(2, 3, 77); });
+        std::jthread b([&] { second = train(3, 4, 77); });
     }
-    report(first == one && second == train(1, 4), "two networks trained at once");
+    report(first == train(1, 3, 77) && second == train(1, 4, 77),
+           "two networks trained at once");
 }
 
 }  // namespace

@@ -45,6 +45,41 @@ def test_same_seed_gives_the_same_bits_for_any_number_of_threads(batch_size):
         assert again["accuracy"] == history["accuracy"]
 
 
+def wide(kind):
+    """A network whose steps are long enough for threads to share a block."""
+    layers = [st.Conv2D(9, 5), st.BatchNorm() if kind == "norm" else st.Tanh()]
+    layers += [st.ReLU(), st.AvgPool2D(2), st.Residual([st.Conv2D(9, 3, padding=1)])]
+    layers += [st.Conv2D(18, 3, groups=9, padding=1), st.ReLU(), st.Conv2D(13, 1)]
+    layers += [st.Conv2D(10, 3, groups=1), st.MaxPool2D(2), st.Dropout(0.3)]
+    layers += [st.Flatten(), st.Dense(61), st.ReLU(), st.Dense(5)]
+    return st.Network(layers, (24, 22, 2), seed=4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "batch_size"),
+    [("plain", 1), ("plain", 16), ("plain", 40), ("norm", 2), ("norm", 17)],
+)
+def test_threads_that_share_a_block_give_the_same_bits(kind, batch_size):
+    count = batch_size + 6  # the last batch is smaller
+    random = np.random.default_rng(7)
+    pixels = random.integers(0, 256, (count, 24, 22, 2), np.uint8)
+    labels = random.integers(0, 5, count)
+
+    def trained(threads):
+        network = wide(kind)
+        network.fit(
+            pixels, labels, epochs=1, batch_size=batch_size, threads=threads, seed=3
+        )
+        answers = network.activations(pixels[:batch_size], threads=threads).values()
+        gradient = network.input_gradient(pixels[:3], target=1, threads=threads)
+        return [flat(network), gradient, *answers]
+
+    expected = trained(1)
+    for threads in (2, 3, 7):
+        for one, other in zip(trained(threads), expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
 def test_how_steps_are_cut_into_calls_changes_nothing(monkeypatch):
     expected, history = train()
     for seconds in (1e-9, 100.0):
