@@ -1,6 +1,6 @@
 """Measure Striate and the tools its users would take instead, in one run.
 
-    python bench/compare.py [--only train|inference|latency] [--quick] [--json]
+    python bench/compare.py [--only KIND ...] [--subject NAME ...] [--quick] [--json]
 
 First all tools must agree with a NumPy twin in double precision; then they take turns,
 round by round, so that a machine that slows down slows all of them. A whole run writes
@@ -12,21 +12,23 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
 
-from cases import CASES, Case, Mode, operations
-from machine import Peak, cores, processor, thread_counts
+import end_to_end
+from cases import AGAINST, CASES, QUICK, SUBJECTS, Against, Case, Mode, Way, operations
+from machine import INSTRUCTIONS, Peak, cores, has, processor, thread_counts
 from reference import Check
-from report import OURS, Line, Report, Result
+from report import OURS, Itself, Line, Report, Result
 from worker import Worker
 
 
@@ -46,16 +48,30 @@ class Competitor:
         """Whether all its packages are there."""
         return all(find_spec(name) for name in self.needs)
 
+    def start(self, stack: ExitStack) -> Team:
+        """Start its processes, one for every number of threads; the stack ends them."""
+        return {
+            count: stack.enter_context(closing(Worker(self.module, self.style, count)))
+            for count in thread_counts()
+        }
 
+
+Team = dict[int, Worker]
+"""A tool's processes, by the threads they compute with."""
+
+KERAS = ("keras", "tensorflow")
+ONNX = ("onnxruntime", "onnx")
 COMPETITORS = (
     Competitor(OURS, "tool_striate"),
     Competitor("PyTorch eager", "tool_torch", "eager", ("torch",)),
     Competitor("PyTorch channels_last", "tool_torch", "channels_last", ("torch",)),
-    # Compiling alone takes longer than a quick run may.
+    # What compiles first takes longer than a quick run may.
     Competitor("PyTorch compile", "tool_torch", "compile", ("torch",), quick=False),
-    Competitor(
-        "ONNX Runtime", "tool_onnxruntime", needs=("onnxruntime", "onnx"), trains=False
-    ),
+    Competitor("Keras", "tool_keras", "graph", KERAS, quick=False),
+    Competitor("Keras jit", "tool_keras", "jit", KERAS, quick=False),
+    Competitor("JAX", "tool_jax", needs=("jax",), quick=False),
+    Competitor("ONNX Runtime", "tool_onnxruntime", needs=ONNX, trains=False),
+    Competitor("OpenVINO", "tool_openvino", needs=("openvino", "onnx"), trains=False),
 )
 
 
@@ -67,70 +83,134 @@ class Pace:
     seconds: float
 
 
-FULL, QUICK = Pace(rounds=9, seconds=0.8), Pace(rounds=3, seconds=0.15)
+END_TO_END = "end-to-end"
+FULL, QUICK_PACE = Pace(rounds=9, seconds=0.5), Pace(rounds=3, seconds=0.15)
 PEAK_SECONDS = 0.1
 REST = 0.05  # seconds after every turn, for the tool's threads to fall asleep
 
 
-def compare(
-    case: Case, workers: dict[str, Worker], pace: Pace, peak: Peak
-) -> tuple[Line, ...]:
-    """Let tools take turns on one case, each with its best number of threads."""
-    threads: dict[str, int] = {}
-    for title, worker in workers.items():
-        rates: dict[int, float] = {}
-        for method in ("warm_up", "sample"):
-            for count in thread_counts():
-                rate = worker(method, case, count, pace.seconds)
-                rates[count] = max(rate, rates.get(count, 0.0))
-                time.sleep(REST)
-        threads[title] = max(rates, key=rates.__getitem__)
-    samples: dict[str, list[float]] = {title: [] for title in workers}
-    for _ in range(pace.rounds):
-        peak.measure(PEAK_SECONDS)
-        for title, worker in workers.items():
-            rate = worker("sample", case, threads[title], pace.seconds)
-            samples[title].append(rate)
+class Rounds:
+    """Lets processes take turns, and watches that the others sleep meanwhile."""
+
+    def __init__(self, pace: Pace, peak: Peak) -> None:
+        self.pace, self.peak = pace, peak
+        self.everyone: list[Worker] = []
+        self._idle, self._elapsed = 0.0, 0.0
+
+    def settle(self, case: Case, team: Team) -> Worker:
+        """The process of a team that is fastest; all of them are warm then."""
+        rates = {}
+        for count, worker in team.items():
+            warm = worker("warm_up", case, self.pace.seconds)
             time.sleep(REST)
+            rates[count] = max(warm, worker("sample", case, self.pace.seconds))
+            time.sleep(REST)
+        return team[max(rates, key=rates.__getitem__)]
+
+    def alternate(
+        self, case: Case, workers: Mapping[str, Worker]
+    ) -> dict[str, tuple[float, ...]]:
+        """Images a second of each worker, one number a round."""
+        samples: dict[str, list[float]] = {title: [] for title in workers}
+        for _ in range(self.pace.rounds):
+            self.peak.measure(PEAK_SECONDS)
+            for title, worker in workers.items():
+                others = [one for one in self.everyone if one is not worker]
+                began, used = time.perf_counter(), sum(one.used for one in others)
+                samples[title].append(worker("sample", case, self.pace.seconds))
+                time.sleep(REST)
+                self._idle += sum(one.used for one in others) - used
+                self._elapsed += time.perf_counter() - began
+        return {title: tuple(rates) for title, rates in samples.items()}
+
+    @property
+    def idle(self) -> float:
+        """What all others took together while one had its turn, in cores."""
+        return self._idle / self._elapsed if self._elapsed else 0.0
+
+
+def compare(case: Case, teams: Mapping[str, Team], rounds: Rounds) -> tuple[Line, ...]:
+    """Let tools take turns on one case, each with its best number of threads."""
+    chosen = {
+        title: rounds.settle(case, {1: team[1]} if case.mode == "latency" else team)
+        for title, team in teams.items()
+    }
+    samples = rounds.alternate(case, chosen)
     return tuple(
-        Line(title, threads[title], tuple(samples[title])) for title in workers
+        Line(title, worker.threads, samples[title]) for title, worker in chosen.items()
     )
 
 
+def possible(what: Against) -> bool:
+    """Whether this machine has the threads and the instructions."""
+    ways = (what.one, what.other)
+    enough = all((way.threads or 1) <= cores() for way in ways)
+    return enough and all(has(way.style) for way in ways if way.style in INSTRUCTIONS)
+
+
+def against(what: Against, workers: Mapping[Way, Worker], rounds: Rounds) -> Itself:
+    """Let two ways to run Striate take turns."""
+    pair = {"one": workers[what.one], "other": workers[what.other]}
+    for worker in pair.values():
+        rounds.settle(what.case, {worker.threads: worker})
+    samples = rounds.alternate(what.case, pair)
+    return Itself(what, samples["one"], samples["other"])
+
+
 def run(
-    cases: Sequence[Case], competitors: Sequence[Competitor], pace: Pace, peak: Peak
+    cases: Sequence[Case],
+    itself: Sequence[Against],
+    competitors: Sequence[Competitor],
+    pace: Pace,
+    peak: Peak,
 ) -> Report:
     """Check all tools against each other, then measure all cases."""
     load = os.getloadavg()[0]
     results: list[Result] = []
+    ratios: list[Itself] = []
     accuracy: dict[str, float] = {}
+    rounds = Rounds(pace, peak)
     with ExitStack() as stack:
-        workers = {
-            one.title: stack.enter_context(closing(Worker(one.module, one.style)))
-            for one in competitors
-        }
+        teams = {one.title: one.start(stack) for one in competitors}
+        ours = teams[OURS][cores()]
+        ways = {Way(threads=count): worker for count, worker in teams[OURS].items()}
+        ways[Way()] = ours
+        for way in {way for what in itself for way in (what.one, what.other)}:
+            if way not in ways:
+                worker = Worker("tool_striate", way.style, way.threads or cores())
+                ways[way] = stack.enter_context(closing(worker))
+        rounds.everyone = list(
+            {*ways.values()}.union(*(t.values() for t in teams.values()))
+        )
         trainers = {one.title for one in competitors if one.trains}
-        for subject in dict.fromkeys(case.subject for case in cases):
-            material = workers[OURS]("material", subject)
-            check = Check(material)
-            for title, worker in workers.items():
-                say(f"{subject}: checking {title}")
-                worker("load", material)
-                worst = check.worst(title, worker("answers", check.chosen))
-                accuracy[title] = max(worst, accuracy.get(title, 0.0))
-            for case in cases:
-                if case.subject != subject:
-                    continue
-                say(f"{subject}: {case.mode}, batch {case.batch}")
+        subjects = [case.subject for case in (*cases, *(one.case for one in itself))]
+        for subject in dict.fromkeys(subjects):
+            material = ours("material", subject)
+            for worker in rounds.everyone:
+                worker("load", subject, material)
+            mine = [case for case in cases if case.subject == subject]
+            if mine:
+                check = Check(material)
+                for title, team in teams.items():
+                    say(f"{subject}: checking {title}")
+                    answers = team[cores()]("answers", check.chosen)
+                    worst = check.worst(title, answers)
+                    accuracy[title] = max(worst, accuracy.get(title, 0.0))
+            for case in mine:
+                say(case.title)
                 able = {
-                    title: worker
-                    for title, worker in workers.items()
+                    title: team
+                    for title, team in teams.items()
                     if case.mode != "train" or title in trainers
                 }
                 cost = operations(material.layers, case.mode)
-                results.append(Result(case, cost, compare(case, able, pace, peak)))
-        versions = dict.fromkeys(worker("version") for worker in workers.values())
-        isa = workers[OURS]("isa")
+                results.append(Result(case, cost, compare(case, able, rounds)))
+            for what in itself:
+                if what.case.subject == subject:
+                    say(f"{what.case.title}: {what.title}")
+                    ratios.append(against(what, ways, rounds))
+        versions = dict.fromkeys(team[1]("version") for team in teams.values())
+        isa = ours("isa")
     return Report(
         date=f"{datetime.now(UTC):%Y-%m-%d}",
         processor=processor(),
@@ -143,8 +223,10 @@ def run(
         seconds=pace.seconds,
         peak_isa=peak.isa,
         peak=tuple(peak.values),
+        idle=rounds.idle,
         accuracy=accuracy,
         results=tuple(results),
+        itself=tuple(ratios),
     )
 
 
@@ -153,22 +235,57 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def main() -> None:
-    """Parse the command line, run, print, and write results.md after a whole run."""
+def with_end_to_end(report: Report) -> Report:
+    """Let `end_to_end.py` measure in a process of its own, if there is MNIST."""
+    if end_to_end.mnist() is None:
+        note = "Left out: end to end, for it needs mnist in the folder of STRIATE_DATA."
+        return replace(report, notes=(note,))
+    say("end to end: striate train mnist")
+    done = subprocess.run(
+        [sys.executable, end_to_end.__file__], check=True, stdout=subprocess.PIPE
+    )
+    measured = end_to_end.EndToEnd.from_dict(json.loads(done.stdout))
+    return replace(report, end_to_end=measured)
+
+
+def parse() -> argparse.Namespace:
+    """Parse the command line; what nothing was said of is all."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--only", choices=get_args(Mode), help="one kind of work")
+    kinds = (*get_args(Mode), END_TO_END)
+    parser.add_argument("--only", nargs="+", choices=kinds, help="kinds of work")
+    parser.add_argument("--subject", nargs="+", choices=SUBJECTS, help="networks")
     parser.add_argument("--quick", action="store_true", help="under a minute, rough")
     parser.add_argument("--json", action="store_true", help="JSON instead of tables")
     options = parser.parse_args()
-    cases = [case for case in CASES if options.only in (None, case.mode)]
+    options.whole = not (options.only or options.subject or options.quick)
+    options.only = options.only or kinds
+    options.subject = options.subject or list(SUBJECTS)
+    return options
+
+
+def main() -> None:
+    """Run what the command line asks for, print, and keep the results of a whole run."""
+    options = parse()
+
+    def wanted(case: Case) -> bool:
+        known = case in QUICK or not options.quick
+        return known and case.mode in options.only and case.subject in options.subject
+
+    cases = [case for case in CASES if wanted(case)]
+    itself = [one for one in AGAINST if wanted(one.case) and possible(one)]
     competitors = [
-        one for one in COMPETITORS if one.installed and (one.quick or not options.quick)
+        one
+        for one in COMPETITORS
+        if one.installed and (one.quick or not options.quick)
+        if cases or one.title == OURS
     ]
     with tempfile.TemporaryDirectory() as folder:
-        pace = QUICK if options.quick else FULL
-        report = run(cases, competitors, pace, Peak(Path(folder)))
+        pace = QUICK_PACE if options.quick else FULL
+        report = run(cases, itself, competitors, pace, Peak(Path(folder)))
+    if END_TO_END in options.only and not options.quick:
+        report = with_end_to_end(report)
     print(json.dumps(report.to_dict(), indent=2) if options.json else report)
-    if not options.quick and options.only is None:
+    if options.whole:
         text = f"# Striate and other tools\n\n{report}"
         Path(__file__).with_name("results.md").write_text(text)
 

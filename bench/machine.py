@@ -22,6 +22,15 @@ def processor() -> str:
     return platform.machine()
 
 
+INSTRUCTIONS = {"avx2": "avx2", "avx512": "avx512f"}
+"""The kernel's flags for what STRIATE_ISA calls these."""
+
+
+def has(isa: str) -> bool:
+    """Whether the processor has an instruction set."""
+    return f" {INSTRUCTIONS[isa]} " in Path("/proc/cpuinfo").read_text()
+
+
 def thread_counts() -> list[int]:
     """The numbers of threads that every tool is tried with."""
     return sorted({1, max(1, cores() // 2), cores()})

@@ -8,6 +8,7 @@ back, this gives every loss, probability and gradient a bound of its own.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -45,23 +46,53 @@ def multiply(product: Product, a: Bounded, b: Bounded, terms: int) -> Bounded:
     return Bounded(product(a.value, b.value), np.hypot(own, np.sqrt(carried)))
 
 
+def times(a: Bounded, b: Bounded) -> Bounded:
+    """Products, value by value."""
+    return multiply(np.multiply, a, b, 1)
+
+
+def add(a: Bounded, b: Bounded, sign: int = 1) -> Bounded:
+    """Sums, or differences, value by value."""
+    value = a.value + sign * b.value
+    carried = np.hypot(*np.broadcast_arrays(a.bound, b.bound))
+    return Bounded(value, np.hypot(carried, UNIT * np.abs(value)))
+
+
+def total(a: Bounded, axes: tuple[int, ...], terms: int) -> Bounded:
+    """Sums over axes, of so many numbers each."""
+    ones = exact(np.ones((1,) * a.value.ndim))
+    return multiply(lambda x, one: (x * one).sum(axes), a, ones, terms)
+
+
+def mean(a: Bounded, axes: tuple[int, ...]) -> Bounded:
+    """Means over axes, which stay, with one value."""
+    terms = math.prod(a.value.shape[axis] for axis in axes)
+    summed = total(a, axes, terms)
+    return summed.map(lambda x: np.expand_dims(x, axes) / terms)
+
+
 def exact(values: NDArray[Any]) -> Bounded:
     """Numbers that every tool is given."""
     return Bounded(values.astype(np.float64), np.zeros(values.shape))
 
 
 class Forward:
-    """The forward pass over some images, N,C,H,W; `close` marks those to leave out.
+    """The forward pass over some images, N,C,H,W; `close` counts each one's decisions.
 
-    An image is close where a ReLU's input or a maximum's lead lies within its bound:
-    there two correct tools may decide differently, and gradients jump.
+    A decision is close where a ReLU's input or a maximum's lead lies within its bound:
+    there two correct tools may decide differently. What the gradient is there belongs
+    to its bound.
     """
 
     def __init__(
-        self, layers: tuple[Layer, ...], weights: Weights, inputs: NDArray[np.float32]
+        self,
+        layers: tuple[Layer, ...],
+        weights: Weights,
+        inputs: NDArray[np.float32],
+        training: bool,
     ) -> None:
-        self.close = np.zeros(len(inputs), bool)
-        self._weights = weights
+        self.close = np.zeros(len(inputs), np.int64)
+        self._weights, self._training = weights, training
         self._back: list[Back] = []
         x = exact(inputs)
         x = Bounded(x.value, UNIT * np.abs(x.value))  # tools make them from pixels
@@ -70,30 +101,40 @@ class Forward:
             self._back.append(back)
         self.logits = x
 
-    def answers(self, labels: NDArray[np.int64]) -> dict[str, Bounded]:
-        """Probabilities, mean loss and every gradient, by name."""
+    def probabilities(self) -> Bounded:
+        """The softmax of the logits."""
         z, bound = self.logits.value, self.logits.bound
         shifted = z - z.max(axis=1, keepdims=True)
         p = np.exp(shifted) / np.exp(shifted).sum(axis=1, keepdims=True)
-        mean = np.sqrt((p**2 * bound**2).sum(axis=1, keepdims=True))
-        p_bound = p * np.hypot(np.hypot(bound, mean), UNIT * (1 - shifted))
-        rows, count = np.arange(len(z)), len(z)
+        shared = np.sqrt((p**2 * bound**2).sum(axis=1, keepdims=True))
+        return Bounded(p, p * np.hypot(np.hypot(bound, shared), UNIT * (1 - shifted)))
+
+    def answers(self, labels: NDArray[np.int64]) -> dict[str, Bounded]:
+        """Mean loss and every gradient, by name."""
+        found = self.probabilities()
+        p, p_bound = found.value, found.bound
+        rows, count = np.arange(len(p)), len(p)
         losses = -np.log(p[rows, labels])
         loss_bound = (p_bound / p)[rows, labels] + UNIT * np.sqrt(count) * losses
         target = np.zeros_like(p)
         target[rows, labels] = 1
         gradient = Bounded((p - target) / count, p_bound / count)
-        found: dict[str, Bounded] = {}
+        loss = Bounded(losses.mean(), np.sqrt((loss_bound**2).sum()) / count)
+        answers = {"loss": loss}
         for back in reversed(self._back):
             gradient, of_weights = back(gradient)
-            found |= of_weights
-        loss = Bounded(losses.mean(), np.sqrt((loss_bound**2).sum()) / count)
-        return {"probabilities": Bounded(p, p_bound), "loss": loss, **found}
+            answers |= of_weights
+        return answers
 
     def _relu(self, x: Bounded, layer: Layer) -> tuple[Bounded, Back]:
-        self._decide(np.abs(x.value) < x.bound)
+        close = self._count(np.abs(x.value) < x.bound)
         keep = x.value > 0
-        return x.map(lambda a: a * keep), lambda g: (g.map(lambda a: a * keep), {})
+
+        def back(g: Bounded) -> tuple[Bounded, dict[str, Bounded]]:
+            bound = np.hypot(g.bound * (keep | close), g.value * close)
+            return Bounded(g.value * keep, bound), {}
+
+        return x.map(lambda a: a * keep), back
 
     def _flatten(self, x: Bounded, layer: Layer) -> tuple[Bounded, Back]:
         shape = x.value.shape
@@ -111,16 +152,13 @@ class Forward:
             np.take_along_axis(bound, first, 0)[0],
         )
         near = best.value - value < best.bound + bound
-        np.put_along_axis(near, first, False, 0)
-        self._decide(near.any(axis=0))
+        near &= self._count(near.sum(axis=0) > 1)
 
         def back(g: Bounded) -> tuple[Bounded, dict[str, Bounded]]:
-            def scatter(a: Doubles) -> Doubles:
-                parts = np.zeros((len(value), *a.shape))
-                np.put_along_axis(parts, first, a[None], 0)
-                return slide.unstack(parts)
-
-            return g.map(scatter), {}
+            wins = np.zeros(value.shape, bool)
+            np.put_along_axis(wins, first, True, 0)
+            bound = np.hypot(g.bound * (wins | near), g.value * near)
+            return Bounded(slide.unstack(g.value * wins), slide.unstack(bound)), {}
 
         return best, back
 
@@ -161,6 +199,50 @@ class Forward:
 
         return self._biased(out, layer, (-1, 1, 1)), back
 
+    def _globalavgpool2d(self, x: Bounded, layer: Layer) -> tuple[Bounded, Back]:
+        shape = x.value.shape
+
+        def back(g: Bounded) -> tuple[Bounded, dict[str, Bounded]]:
+            def spread(a: Doubles) -> Doubles:
+                return np.broadcast_to(
+                    a[:, :, None, None] / math.prod(shape[2:]), shape
+                )
+
+            return g.map(spread), {}
+
+        return mean(x, (2, 3)).map(lambda a: a.reshape(shape[:2])), back
+
+    def _batchnorm(self, x: Bounded, layer: Layer) -> tuple[Bounded, Back]:
+        shape = (1, -1, 1, 1)
+        held = {
+            key: exact(self._weights[f"{layer.name}.{key}"].reshape(shape))
+            for key in ("weight", "bias", "running_mean", "running_var")
+        }
+        axes = (0, 2, 3)
+        if self._training:
+            centred = add(x, mean(x, axes), -1)
+            variance = mean(times(centred, centred), axes)
+        else:
+            centred = add(x, held["running_mean"], -1)
+            variance = held["running_var"]
+        root = np.sqrt(variance.value + layer.config["epsilon"])
+        of_variance = variance.bound / (2 * root**3)
+        scale = Bounded(1 / root, np.hypot(of_variance, UNIT / root))
+        normal = times(centred, scale)
+        out = add(times(normal, held["weight"]), held["bias"])
+
+        def back(g: Bounded) -> tuple[Bounded, dict[str, Bounded]]:
+            count = x.value.size // x.value.shape[1]
+            found = {"weight": total(times(g, normal), axes, count)}
+            found["bias"] = total(g, axes, count)
+            named = {f"{layer.name}.{key}": value for key, value in found.items()}
+            g = times(g, held["weight"])
+            along = times(normal, mean(times(g, normal), axes))
+            left = add(add(g, mean(g, axes), -1), along, -1)
+            return times(left, scale), named
+
+        return out, back
+
     def _dense(self, x: Bounded, layer: Layer) -> tuple[Bounded, Back]:
         weight = exact(self._weights[f"{layer.name}.weight"])
         units, inputs = weight.value.shape
@@ -180,8 +262,9 @@ class Forward:
         value = x.value + bias
         return Bounded(value, np.hypot(x.bound, UNIT * np.abs(value)))
 
-    def _decide(self, close: Any) -> None:
-        self.close |= close.reshape(len(close), -1).any(axis=1)
+    def _count(self, close: Any) -> Any:
+        self.close += close.reshape(len(close), -1).sum(axis=1)
+        return close
 
 
 class Window:
@@ -231,13 +314,8 @@ def _named(
 ) -> dict[str, Bounded]:
     """A layer's gradients by the weights' names, with that of its bias, if any."""
     if layer.config["bias"]:
-        sums = multiply(
-            lambda a, b: (a * b).sum(axis=axes),
-            g,
-            exact(np.ones(g.value.shape)),
-            g.value.size // g.value.shape[1],
-        )
-        found = found | {"bias": sums}
+        terms = g.value.size // g.value.shape[1]
+        found = found | {"bias": total(g, axes, terms)}
     return {f"{layer.name}.{key}": value for key, value in found.items()}
 
 
@@ -246,15 +324,27 @@ def _pair(value: Any) -> tuple[int, int]:
 
 
 class Check:
-    """The right answers for some images of a subject, to hold tools against."""
+    """The right answers for some images of a subject, to hold tools against.
 
-    def __init__(self, material: Material, images: int = 64) -> None:
+    The images with the fewest close decisions of the first `candidates`: one and a half
+    of Striate's blocks.
+    """
+
+    def __init__(
+        self, material: Material, images: int = 24, candidates: int = 64
+    ) -> None:
         layers, weights = material.layers, material.weights
-        close = Forward(layers, weights, material.inputs[:images]).close
-        self.chosen = np.flatnonzero(~close)
-        assert len(self.chosen) >= images // 4, "the bounds leave too few images"
-        clear = Forward(layers, weights, material.inputs[self.chosen])
-        self._expected = clear.answers(material.labels[self.chosen])
+        close = [
+            Forward(layers, weights, some, training=False).close
+            for some in np.split(material.inputs[:candidates], 8)
+        ]
+        order = np.argsort(np.concatenate(close), kind="stable")
+        self.chosen = np.sort(order[:images])
+        inputs, labels = material.inputs[self.chosen], material.labels[self.chosen]
+        answers = Forward(layers, weights, inputs, training=True).answers(labels)
+        inference = Forward(layers, weights, inputs, training=False)
+        answers["probabilities"] = inference.probabilities()
+        self._expected = answers
 
     def worst(self, tool: str, answers: Answers) -> float:
         """The largest error, as a share of its bound; AssertionError above 1."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from itertools import cycle
@@ -9,21 +10,12 @@ from typing import Any
 
 import numpy as np
 import worker
-from cases import (
-    LEARNING_RATE,
-    MOMENTUM,
-    SUBJECTS,
-    Case,
-    Layer,
-    Material,
-    Weights,
-    make_images,
-    make_inputs,
-)
+from cases import LEARNING_RATE, MOMENTUM, SUBJECTS, Case, Material, make_material
 from numpy.typing import NDArray
 from worker import Answers, Job
 
 import striate
+from striate.engine.machine import instruction_set
 
 
 class Clock:
@@ -39,56 +31,52 @@ class Clock:
 
 
 class Tool(worker.Tool):
-    """Training is `fit` on uint8 images, whole epochs with their shuffling."""
+    """Training is `fit` on uint8 images, whole epochs with their shuffling.
+
+    `style` is "augmented", for default augmentation, or an instruction set, or "".
+    """
+
+    def __init__(self, style: str, threads: int) -> None:
+        super().__init__(style, threads)
+        if style not in ("", "augmented"):
+            os.environ["STRIATE_ISA"] = style
 
     def version(self) -> str:
         return f"Striate {striate.__version__}"
 
     def material(self, name: str) -> Material:
-        """Make what all tools run: the network as this one starts it, and images."""
-        network = SUBJECTS[name].build()
-        costs = network.summary().to_dict()["layers"]
-        layers = tuple(
-            Layer(cost["name"], one.layer.to_config(), cost["multiply_adds"])
-            for one, cost in zip(network.resolved, costs, strict=True)
-        )
-        weights = {key: value.copy() for key, value in network.weights.items()}
-        pixels, labels = make_images(SUBJECTS[name], network.outputs)
-        inputs = make_inputs(pixels, network.input_shape)
-        self.network = network
-        return Material(layers, weights, pixels, inputs, labels)
+        """Make what all tools run."""
+        return make_material(SUBJECTS[name])
 
-    def load(self, material: Material) -> None:
+    def load(self, name: str, material: Material) -> None:
         """Let the network see its training images, then put its weights back."""
+        self.network = SUBJECTS[name].build()
         self.pixels, self.labels = material.pixels, material.labels
-        self._fit(128, 1, None)
+        self._fit(128, 1)
         self.network.set_weights(material.weights)
 
     def isa(self) -> str:
-        """The instruction set that training used."""
-        return str(self.network.training["isa"])
+        """The instruction set it computes with."""
+        return instruction_set()
 
     def answers(self, chosen: NDArray[np.int64]) -> Answers:
         pixels, labels = self.pixels[chosen], self.labels[chosen]
-        loss, gradients = self.network.loss_and_gradients(pixels, labels)
-        named: Weights = dict(gradients)
-        return Answers(self.network.predict_proba(pixels), loss, named)
+        loss, gradients = self.network.loss_and_gradients(pixels, labels, training=True)
+        probabilities = self.network.predict_proba(pixels, threads=self.threads)
+        return Answers(probabilities, loss, dict(gradients))
 
-    def job(self, case: Case, threads: int) -> Job:
+    def job(self, case: Case) -> Job:
         if case.mode == "train":
-            return Job(
-                len(self.pixels),
-                lambda repeats: self._fit(case.batch, repeats, threads),
-            )
+            return Job(len(self.pixels), lambda repeats: self._fit(case.batch, repeats))
         starts = range(0, len(self.pixels) - case.batch + 1, case.batch)
         batches = cycle([self.pixels[i : i + case.batch] for i in starts])
 
         def step() -> Any:
-            return self.network.predict_proba(next(batches), threads=threads)
+            return self.network.predict_proba(next(batches), threads=self.threads)
 
         return Job(case.batch, worker.repeat(step))
 
-    def _fit(self, batch: int, epochs: int, threads: int | None) -> float:
+    def _fit(self, batch: int, epochs: int) -> float:
         clock = Clock()
         self.network.fit(
             self.pixels,
@@ -98,6 +86,7 @@ class Tool(worker.Tool):
             optimizer=striate.SGD(LEARNING_RATE, momentum=MOMENTUM),
             schedule="constant",
             callbacks=[clock],
-            threads=threads,
+            augmentation="default" if self.style == "augmented" else None,
+            threads=self.threads,
         )
         return clock.seconds

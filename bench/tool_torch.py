@@ -18,12 +18,18 @@ from worker import Answers, Job
 class Tool(worker.Tool):
     """`style` is "eager", "channels_last" or "compile"."""
 
+    def __init__(self, style: str, threads: int) -> None:
+        super().__init__(style, threads)
+        torch.set_num_threads(threads)
+        # Beyond it, it falls back to eager.
+        torch.compiler.config.recompile_limit = 1000
+
     def version(self) -> str:
         return f"PyTorch {torch.__version__}"
 
-    def load(self, material: Material) -> None:
-        self.names = list(material.weights)
-        self.model = build(material.layers, material.weights)
+    def load(self, name: str, material: Material) -> None:
+        self.names = [layer.name for layer in material.layers]
+        self.model = build(material)
         self.inputs = torch.from_numpy(material.inputs)
         self.labels = torch.from_numpy(material.labels)
         self.format = torch.contiguous_format
@@ -35,34 +41,34 @@ class Tool(worker.Tool):
 
     def answers(self, chosen: NDArray[np.int64]) -> Answers:
         index = torch.from_numpy(chosen)
-        model = self._compiled()
-        logits = model(self.inputs[index])
-        loss = self.loss(logits, self.labels[index])
+        model = self._compiled(training=False)
+        with torch.inference_mode():
+            probabilities = torch.softmax(model(self.inputs[index]), 1).numpy()
+        model = self._compiled(training=True)
+        loss = self.loss(model(self.inputs[index]), self.labels[index])
         loss.backward()
         gradients: Weights = {}
-        for name, weight in zip(self.names, self.model.parameters(), strict=True):
+        for name, weight in self.model.named_parameters():
+            place, _, key = name.partition(".")
             assert weight.grad is not None
-            gradients[name] = weight.grad.numpy().copy()
-        probabilities = torch.softmax(logits.detach(), 1).numpy()
+            gradients[f"{self.names[int(place)]}.{key}"] = weight.grad.numpy().copy()
         return Answers(probabilities, loss.item(), gradients)
 
-    def job(self, case: Case, threads: int) -> Job:
-        torch.set_num_threads(threads)
-        step = getattr(self, f"_{case.mode}")(case.batch, self._compiled())
+    def job(self, case: Case) -> Job:
+        training = case.mode == "train"
+        step = getattr(self, f"_{case.mode}")(case.batch, self._compiled(training))
 
         def run(repeats: int) -> float:
-            torch.set_num_threads(threads)
+            self.model.train(training)
             return worker.repeat(step)(repeats)
 
         return Job(case.batch, run)
 
-    def _compiled(self) -> Any:
-        """The model to call; compiled for each case's shapes and threads alone."""
+    def _compiled(self, training: bool) -> Any:
+        """The model to call; compiled for each case alone."""
+        self.model.train(training)
         if self.style != "compile":
             return self.model
-        torch.compiler.config.recompile_limit = (
-            1000  # beyond it, it falls back to eager
-        )
         return torch.compile(self.model, dynamic=False)
 
     def _train(self, batch: int, model: Any) -> Any:
@@ -106,16 +112,20 @@ class Tool(worker.Tool):
         return step
 
 
-def build(layers: tuple[Layer, ...], weights: Weights) -> nn.Sequential:
-    """Make the network of a subject, with these weights."""
-    model = nn.Sequential(*(module(layer, weights) for layer in layers))
-    with torch.no_grad():
-        for parameter, value in zip(model.parameters(), weights.values(), strict=True):
-            parameter.copy_(torch.from_numpy(value))
+def build(material: Material) -> nn.Sequential:
+    """Make the network of a subject, with its weights."""
+    model = nn.Sequential()
+    for layer in material.layers:
+        held = material.held(layer)
+        module = make_module(layer, held)
+        with torch.no_grad():
+            for key, value in held.items():
+                getattr(module, key).copy_(torch.from_numpy(value))
+        model.append(module)
     return model
 
 
-def module(layer: Layer, weights: Weights) -> nn.Module:
+def make_module(layer: Layer, held: Weights) -> nn.Module:
     """Make one layer; its weights are still to come."""
     config: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value
@@ -123,13 +133,15 @@ def module(layer: Layer, weights: Weights) -> nn.Module:
     }
     kind = config.pop("kind")
     if kind == "Conv2D":
-        filters = config.pop("filters")
-        channels = weights[f"{layer.name}.weight"].shape[1] * config["groups"]
-        return nn.Conv2d(channels, filters, **config)
+        return nn.Conv2d(layer.input_shape[-1], config.pop("filters"), **config)
     if kind == "Dense":
-        units, inputs = weights[f"{layer.name}.weight"].shape
-        return nn.Linear(inputs, units, config["bias"])
+        return nn.Linear(*layer.input_shape, config["units"], config["bias"])
     if kind == "MaxPool2D":
         return nn.MaxPool2d(config["size"], config["stride"], config["padding"])
+    if kind == "BatchNorm":
+        channels = layer.input_shape[-1]
+        return nn.BatchNorm2d(channels, config["epsilon"], config["momentum"])
+    if kind == "GlobalAvgPool2D":
+        return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
     plain: dict[str, type[nn.Module]] = {"ReLU": nn.ReLU, "Flatten": nn.Flatten}
     return plain[kind]()

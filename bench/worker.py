@@ -1,15 +1,21 @@
-"""A tool in a process of its own, which lives as long as the comparison."""
+"""A tool in a process of its own, which lives as long as the comparison.
+
+One process for every number of threads a tool is tried with: some tools settle it when
+they start.
+"""
 
 from __future__ import annotations
 
 import importlib
 import multiprocessing
+import os
 import time
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,9 +50,9 @@ class Tool(ABC):
     Everything but `job(...).run` may take its time.
     """
 
-    def __init__(self, style: str) -> None:
-        self.style = style
-        self._jobs: dict[tuple[Case, int], tuple[Job, float]] = {}
+    def __init__(self, style: str, threads: int) -> None:
+        self.style, self.threads = style, threads
+        self._jobs: dict[Case, tuple[Job, float]] = {}
 
     @abstractmethod
     def version(self) -> str:
@@ -58,25 +64,28 @@ class Tool(ABC):
 
     @abstractmethod
     def answers(self, chosen: NDArray[np.int64]) -> Answers:
-        """Answer for the chosen images, with the weights as loaded."""
+        """Answer for the chosen images, with the weights as loaded.
+
+        Probabilities are those of inference, loss and gradients those of training.
+        """
 
     @abstractmethod
-    def job(self, case: Case, threads: int) -> Job:
-        """Make a case ready to run with so many threads."""
+    def job(self, case: Case) -> Job:
+        """Make a case ready to run."""
 
-    def warm_up(self, case: Case, threads: int, seconds: float) -> float:
+    def warm_up(self, case: Case, seconds: float) -> float:
         """Make a case ready and run it until its speed is known; images a second."""
-        job = self.job(case, threads)
+        job = self.job(case)
         job.run(1)
         repeats = 1
         while (elapsed := job.run(repeats)) < seconds / 2:
             repeats *= 2
-        self._jobs[case, threads] = job, elapsed / repeats
+        self._jobs[case] = job, elapsed / repeats
         return job.images * repeats / elapsed
 
-    def sample(self, case: Case, threads: int, seconds: float) -> float:
+    def sample(self, case: Case, seconds: float) -> float:
         """Run a case for about so long; images a second."""
-        job, each = self._jobs[case, threads]
+        job, each = self._jobs[case]
         repeats = max(1, round(seconds / each))
         elapsed = job.run(repeats)
         return job.images * repeats / elapsed
@@ -97,14 +106,24 @@ def repeat(step: Callable[[], object]) -> Callable[[int], float]:
 class Worker:
     """The parent's end: `worker("method", ...)` calls the tool and waits."""
 
-    def __init__(self, module: str, style: str) -> None:
+    def __init__(self, module: str, style: str, threads: int) -> None:
         spawn = multiprocessing.get_context("spawn")
+        self.threads = threads
         self._connection, theirs = spawn.Pipe()
         self._process = spawn.Process(
-            target=serve, args=(theirs, module, style), daemon=True
+            target=serve, args=(theirs, module, style, threads), daemon=True
         )
         self._process.start()
         theirs.close()
+
+    @property
+    def used(self) -> float:
+        """Seconds of processors that the process has taken so far."""
+        # After the command's name, in brackets: utime and stime are fields 14 and 15.
+        line = Path(f"/proc/{self._process.pid}/stat").read_text()
+        fields = line.rpartition(")")[2].split()
+        ticks = int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def __call__(self, method: str, *arguments: object) -> Any:
         """Return what the method returns; RuntimeError with its trace if it fails."""
@@ -120,9 +139,11 @@ class Worker:
         self._process.join()
 
 
-def serve(connection: Connection[Any, Any], module: str, style: str) -> None:
+def serve(
+    connection: Connection[Any, Any], module: str, style: str, threads: int
+) -> None:
     """The worker's end: load one tool and call its methods until the pipe closes."""
-    tool = importlib.import_module(module).Tool(style)
+    tool = importlib.import_module(module).Tool(style, threads)
     while True:
         try:
             method, arguments = connection.recv()
