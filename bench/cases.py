@@ -5,7 +5,7 @@ A further case is a row; so is a further target.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -260,13 +260,14 @@ def _make_inputs(
     return inputs
 
 
-def operations(layers: tuple[Layer, ...], mode: Mode) -> int:
+def operations(multiply_adds: Sequence[int], mode: Mode) -> int:
     """Floating-point operations of convolutions and dense layers, for one image.
 
-    Two a multiply-add. Training costs the forward pass three times (outputs, gradients
-    of weights, gradients of inputs), but nobody needs the gradient of the images.
+    Two for each of the layers' multiply-adds. Training costs the forward pass three
+    times (outputs, gradients of weights, gradients of inputs), but nobody needs the
+    gradient of the images.
     """
-    forward = [layer.multiply_adds for layer in layers if layer.multiply_adds]
+    forward = [number for number in multiply_adds if number]
     if mode != "train":
         return 2 * sum(forward)
     return 2 * (3 * sum(forward) - forward[0])

@@ -193,7 +193,7 @@ def run(
                 check = Check(material)
                 for title, team in teams.items():
                     say(f"{subject}: checking {title}")
-                    answers = team[cores()]("answers", check.chosen)
+                    answers = team[cores()]("answers", check.images)
                     worst = check.worst(title, answers)
                     accuracy[title] = max(worst, accuracy.get(title, 0.0))
             for case in mine:
@@ -203,7 +203,8 @@ def run(
                     for title, team in teams.items()
                     if case.mode != "train" or title in trainers
                 }
-                cost = operations(material.layers, case.mode)
+                costs = [layer.multiply_adds for layer in material.layers]
+                cost = operations(costs, case.mode)
                 results.append(Result(case, cost, compare(case, able, rounds)))
             for what in itself:
                 if what.case.subject == subject:

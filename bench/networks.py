@@ -64,3 +64,13 @@ def _convolution(
 
     convolution = st.Conv2D(filters, kernel_size, bias=not normalized, **options)
     return [convolution, *([st.BatchNorm()] if normalized else []), st.ReLU()]
+
+
+def plain(channels: int = 16, side: int = 32, depth: int = 4) -> Network:
+    """So many 3 x 3 convolutions, padding 1, that all cost the same but the first."""
+    import striate as st
+
+    layers: list[Layer] = []
+    for _ in range(depth):
+        layers += _convolution(channels, 3, normalized=False, padding=1)
+    return st.Network([*layers, st.GlobalAvgPool2D(), st.Dense(10)], (side, side, 3))

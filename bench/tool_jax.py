@@ -43,8 +43,8 @@ class Tool(worker.Tool):
         self.data = jnp.asarray(self.images), jnp.asarray(material.labels, jnp.int32)
         self.weights = jax.tree.map(jnp.asarray, self.layout.there(material))
 
-    def answers(self, chosen: NDArray[np.int64]) -> Answers:
-        images, labels = (array[chosen] for array in self.data)
+    def answers(self, count: int) -> Answers:
+        images, labels = (array[:count] for array in self.data)
         probabilities = jax.jit(self._probabilities)(self.weights, images)
         loss, gradients, _ = jax.jit(self._gradients)(self.weights, images, labels)
         named = {

@@ -50,10 +50,10 @@ class Tool(worker.Tool):
         self.model = build(material.layers, self.weights)
         self.loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
-    def answers(self, chosen: NDArray[np.int64]) -> Answers:
+    def answers(self, count: int) -> Answers:
         predict = self._function(self._probabilities)
-        probabilities = predict(tf.constant(self.images[chosen])).numpy()
-        loss, gradients = self._function(self._gradients)(tf.constant(chosen))
+        probabilities = predict(self.data[0][:count]).numpy()
+        loss, gradients = self._function(self._gradients)(tf.range(count))
         named = {}
         for variable, value in zip(
             self.model.trainable_variables, gradients, strict=True

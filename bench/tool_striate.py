@@ -8,10 +8,8 @@ from collections.abc import Mapping
 from itertools import cycle
 from typing import Any
 
-import numpy as np
 import worker
 from cases import LEARNING_RATE, MOMENTUM, SUBJECTS, Case, Material, make_material
-from numpy.typing import NDArray
 from worker import Answers, Job
 
 import striate
@@ -59,8 +57,8 @@ class Tool(worker.Tool):
         """The instruction set it computes with."""
         return instruction_set()
 
-    def answers(self, chosen: NDArray[np.int64]) -> Answers:
-        pixels, labels = self.pixels[chosen], self.labels[chosen]
+    def answers(self, count: int) -> Answers:
+        pixels, labels = self.pixels[:count], self.labels[:count]
         loss, gradients = self.network.loss_and_gradients(pixels, labels, training=True)
         probabilities = self.network.predict_proba(pixels, threads=self.threads)
         return Answers(probabilities, loss, dict(gradients))

@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from itertools import cycle
 from typing import Any
 
-import numpy as np
 import torch
 import worker
 from cases import LEARNING_RATE, MOMENTUM, Case, Layer, Material, Weights
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from worker import Answers, Job
 
@@ -39,13 +37,13 @@ class Tool(worker.Tool):
             self.inputs = self.inputs.contiguous(memory_format=self.format)
         self.loss = nn.CrossEntropyLoss()
 
-    def answers(self, chosen: NDArray[np.int64]) -> Answers:
-        index = torch.from_numpy(chosen)
+    def answers(self, count: int) -> Answers:
+        inputs, labels = self.inputs[:count], self.labels[:count]
         model = self._compiled(training=False)
         with torch.inference_mode():
-            probabilities = torch.softmax(model(self.inputs[index]), 1).numpy()
+            probabilities = torch.softmax(model(inputs), 1).numpy()
         model = self._compiled(training=True)
-        loss = self.loss(model(self.inputs[index]), self.labels[index])
+        loss = self.loss(model(inputs), labels)
         loss.backward()
         gradients: Weights = {}
         for name, weight in self.model.named_parameters():

@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 class Answers:
     """What a tool computes for the first images of its material, before it is timed.
 
-    loss and gradients, by weight name, are those of the chosen images; None for a tool
-    that cannot train.
+    Gradients are by weight name; they and the loss are None for a tool that cannot
+    train.
     """
 
     probabilities: NDArray[np.float32]
@@ -63,8 +63,8 @@ class Tool(ABC):
         """Build the network, with the material's weights, and take the data."""
 
     @abstractmethod
-    def answers(self, chosen: NDArray[np.int64]) -> Answers:
-        """Answer for the chosen images, with the weights as loaded.
+    def answers(self, count: int) -> Answers:
+        """Answer for the first so many images, with the weights as loaded.
 
         Probabilities are those of inference, loss and gradients those of training.
         """
