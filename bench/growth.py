@@ -33,6 +33,7 @@ from machine import Peak, cores, processor
 import striate
 
 SECONDS = 0.6  # of every measurement, after a first round
+EPOCH = 1e10  # operations, so that what an epoch costs beside its steps is nothing
 PEAK_SECONDS = 0.2
 
 
@@ -108,11 +109,13 @@ def fit(
 def training(point: Point, threads: int) -> tuple[float, int]:
     """Images a second, and bytes that training takes besides images and weights."""
     network = point.network()
-    pixels, labels = images_of(network, max(2 * point.batch, 256))
+    costs = [layer.multiply_adds for layer in network.resolved]
+    steps = EPOCH / operations(costs, "train") / point.batch
+    pixels, labels = images_of(network, point.batch * max(2, int(steps)))
     options = {"batch_size": point.batch, "threads": threads}
     before = reset_peak()
     first = fit(network, pixels, labels, epochs=1, **options)[0]
-    epochs = max(3, round(SECONDS * first / len(pixels)))
+    epochs = max(2, round(SECONDS * first / len(pixels)))
     rates = fit(network, pixels, labels, epochs=epochs, **options)
     return median(rates), status("VmHWM") - before
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,21 +85,23 @@ def second_level_cache() -> str:
 def write(growth: Growth, docs: Path) -> None:
     """Replace the generated parts of docs/performance.md, and its figure."""
     page = docs / "performance.md"
-    text = page.read_text()
+    text = filled(page.read_text(), growth)
+    draw(growth, docs / "pictures" / "growth.png")
+    page.write_text(text)
+
+
+def filled(text: str, growth: Growth) -> str:
+    """The page with what was measured between its marks, and all else as it is."""
     parts = {"machine": machine(growth), "epochs": epochs(growth.epochs)}
     parts |= {name: sweep(growth, name) for name in growth.sweeps}
     parts["maps"] = maps(growth)
     for name, part in parts.items():
-        marked = re.compile(
-            f"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL
-        )
-        if len(marked.findall(text)) != 1:
-            raise SystemExit(f"{page} needs one place marked for {name}")
-        text = marked.sub(
-            lambda found, part=part: f"{found[1]}{part}\n{found[2]}", text
-        )
-    draw(growth, docs / "pictures" / "growth.png")
-    page.write_text(text)
+        begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
+        if text.count(begin) != 1 or text.count(end) != 1:
+            raise ValueError(f"the page needs one place marked for {name}")
+        before, _, rest = text.partition(begin)
+        text = f"{before}{begin}{part}\n{end}{rest.partition(end)[2]}"
+    return text
 
 
 def machine(growth: Growth) -> str:
