@@ -21,11 +21,23 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import get_args
 
 import end_to_end
-from cases import AGAINST, CASES, QUICK, SUBJECTS, Against, Case, Mode, Way, operations
+from cases import (
+    AGAINST,
+    CASES,
+    QUICK,
+    SUBJECTS,
+    Against,
+    Case,
+    Material,
+    Mode,
+    Way,
+    operations,
+)
 from machine import INSTRUCTIONS, Peak, cores, has, processor, thread_counts
 from reference import Check
 from report import OURS, Itself, Line, Report, Result
@@ -89,12 +101,40 @@ PEAK_SECONDS = 0.1
 REST = 0.05  # seconds after every turn, for the tool's threads to fall asleep
 
 
+class Crew:
+    """All processes of a run: those of every tool, and of Striate's ways to be run."""
+
+    def __init__(
+        self,
+        competitors: Sequence[Competitor],
+        itself: Sequence[Against],
+        stack: ExitStack,
+    ) -> None:
+        self.teams = {one.title: one.start(stack) for one in competitors}
+        self.ways = {Way(threads=n): one for n, one in self.teams[OURS].items()}
+        self.ways[Way()] = self.ours = self.teams[OURS][cores()]
+        for way in (way for what in itself for way in (what.one, what.other)):
+            if way not in self.ways:
+                worker = Worker("tool_striate", way.style, way.threads or cores())
+                self.ways[way] = stack.enter_context(closing(worker))
+        teams = (team.values() for team in self.teams.values())
+        self.everyone = [*dict.fromkeys([*chain(*teams), *self.ways.values()])]
+
+    def check(self, subject: str, material: Material) -> dict[str, float]:
+        """Assert that all tools compute the same; their largest errors, by title."""
+        worst, check = {}, Check(material)
+        for title, team in self.teams.items():
+            say(f"{subject}: checking {title}")
+            answers = team[cores()]("answers", check.images)
+            worst[title] = check.worst(title, answers)
+        return worst
+
+
 class Rounds:
     """Lets processes take turns, and watches that the others sleep meanwhile."""
 
-    def __init__(self, pace: Pace, peak: Peak) -> None:
-        self.pace, self.peak = pace, peak
-        self.everyone: list[Worker] = []
+    def __init__(self, pace: Pace, peak: Peak, everyone: Sequence[Worker]) -> None:
+        self.pace, self.peak, self.everyone = pace, peak, everyone
         self._idle, self._elapsed = 0.0, 0.0
 
     def settle(self, case: Case, team: Team) -> Worker:
@@ -169,38 +209,23 @@ def run(
     results: list[Result] = []
     ratios: list[Itself] = []
     accuracy: dict[str, float] = {}
-    rounds = Rounds(pace, peak)
+    trainers = {one.title for one in competitors if one.trains}
     with ExitStack() as stack:
-        teams = {one.title: one.start(stack) for one in competitors}
-        ours = teams[OURS][cores()]
-        ways = {Way(threads=count): worker for count, worker in teams[OURS].items()}
-        ways[Way()] = ours
-        for way in {way for what in itself for way in (what.one, what.other)}:
-            if way not in ways:
-                worker = Worker("tool_striate", way.style, way.threads or cores())
-                ways[way] = stack.enter_context(closing(worker))
-        rounds.everyone = list(
-            {*ways.values()}.union(*(t.values() for t in teams.values()))
-        )
-        trainers = {one.title for one in competitors if one.trains}
+        crew = Crew(competitors, itself, stack)
+        rounds = Rounds(pace, peak, crew.everyone)
         subjects = [case.subject for case in (*cases, *(one.case for one in itself))]
         for subject in dict.fromkeys(subjects):
-            material = ours("material", subject)
-            for worker in rounds.everyone:
+            material = crew.ours("material", subject)
+            for worker in crew.everyone:
                 worker("load", subject, material)
             mine = [case for case in cases if case.subject == subject]
-            if mine:
-                check = Check(material)
-                for title, team in teams.items():
-                    say(f"{subject}: checking {title}")
-                    answers = team[cores()]("answers", check.images)
-                    worst = check.worst(title, answers)
-                    accuracy[title] = max(worst, accuracy.get(title, 0.0))
+            for title, worst in (crew.check(subject, material) if mine else {}).items():
+                accuracy[title] = max(worst, accuracy.get(title, 0.0))
             for case in mine:
                 say(case.title)
                 able = {
                     title: team
-                    for title, team in teams.items()
+                    for title, team in crew.teams.items()
                     if case.mode != "train" or title in trainers
                 }
                 costs = [layer.multiply_adds for layer in material.layers]
@@ -209,9 +234,9 @@ def run(
             for what in itself:
                 if what.case.subject == subject:
                     say(f"{what.case.title}: {what.title}")
-                    ratios.append(against(what, ways, rounds))
-        versions = dict.fromkeys(team[1]("version") for team in teams.values())
-        isa = ours("isa")
+                    ratios.append(against(what, crew.ways, rounds))
+        versions = dict.fromkeys(team[1]("version") for team in crew.teams.values())
+        isa = crew.ours("isa")
     return Report(
         date=f"{datetime.now(UTC):%Y-%m-%d}",
         processor=processor(),

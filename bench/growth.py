@@ -34,6 +34,7 @@ import striate
 
 SECONDS = 0.6  # of every measurement, after a first round
 EPOCH = 1e10  # operations, so that what an epoch costs beside its steps is nothing
+MOST_STEPS = 500
 PEAK_SECONDS = 0.2
 
 
@@ -110,8 +111,8 @@ def training(point: Point, threads: int) -> tuple[float, int]:
     """Images a second, and bytes that training takes besides images and weights."""
     network = point.network()
     costs = [layer.multiply_adds for layer in network.resolved]
-    steps = EPOCH / operations(costs, "train") / point.batch
-    pixels, labels = images_of(network, point.batch * max(2, int(steps)))
+    steps = int(EPOCH / operations(costs, "train") / point.batch)
+    pixels, labels = images_of(network, point.batch * min(max(2, steps), MOST_STEPS))
     options = {"batch_size": point.batch, "threads": threads}
     before = reset_peak()
     first = fit(network, pixels, labels, epochs=1, **options)[0]
