@@ -274,8 +274,8 @@ def with_end_to_end(report: Report) -> Report:
     return replace(report, end_to_end=measured)
 
 
-def parse() -> argparse.Namespace:
-    """Parse the command line; what nothing was said of is all."""
+def main() -> None:
+    """Run what the command line asks for, print, and keep the results of a whole run."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     kinds = (*get_args(Mode), END_TO_END)
     parser.add_argument("--only", nargs="+", choices=kinds, help="kinds of work")
@@ -283,22 +283,22 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="under a minute, rough")
     parser.add_argument("--json", action="store_true", help="JSON instead of tables")
     options = parser.parse_args()
-    options.whole = not (options.only or options.subject or options.quick)
-    options.only = options.only or kinds
-    options.subject = options.subject or list(SUBJECTS)
-    return options
-
-
-def main() -> None:
-    """Run what the command line asks for, print, and keep the results of a whole run."""
-    options = parse()
+    whole = not (options.only or options.subject or options.quick)
 
     def wanted(case: Case) -> bool:
-        known = case in QUICK or not options.quick
-        return known and case.mode in options.only and case.subject in options.subject
+        return (
+            (case in QUICK or not options.quick)
+            and case.mode in (options.only or kinds)
+            and case.subject in (options.subject or SUBJECTS)
+        )
 
     cases = [case for case in CASES if wanted(case)]
     itself = [one for one in AGAINST if wanted(one.case) and possible(one)]
+    from_end_to_end = whole or END_TO_END in (options.only or ())
+    if not cases and (options.quick or not from_end_to_end):
+        parser.error(
+            "nothing is left to measure; --quick is LeNet-5 without end-to-end"
+        )
     competitors = [
         one
         for one in COMPETITORS
@@ -308,10 +308,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         pace = QUICK_PACE if options.quick else FULL
         report = run(cases, itself, competitors, pace, Peak(Path(folder)))
-    if END_TO_END in options.only and not options.quick:
+    if from_end_to_end and not options.quick:
         report = with_end_to_end(report)
     print(json.dumps(report.to_dict(), indent=2) if options.json else report)
-    if options.whole:
+    if whole:
         text = f"# Striate and other tools\n\n{report}"
         Path(__file__).with_name("results.md").write_text(text)
 
