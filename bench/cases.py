@@ -87,6 +87,21 @@ CASES = (
         for mode in ("train", "inference")
     ),
 )
+MOST_CHECKED = 64
+
+
+def checked_images(subject: str) -> int:
+    """How many images tools are checked on: as many as they are timed on at a time.
+
+    What they compile for them may depend on it: for 32 images of the VGG-like network
+    and fewer, PyTorch 2.13 compiles a gradient of zeros, for 48 and more the right one.
+    """
+    trained = (
+        case for case in CASES if (case.subject, case.mode) == (subject, "train")
+    )
+    return min(MOST_CHECKED, max(case.batch for case in trained))
+
+
 QUICK = (
     Case("lenet5", "train", 128),
     Case("lenet5", "inference", 256),

@@ -1,9 +1,10 @@
 """Measure how cost grows, and write it into docs/performance.md, with its figure.
 
-    python bench/growth.py             # some four minutes
+    python bench/growth.py             # a few minutes
     python bench/growth.py --json      # prints what it measured and writes nothing
 
 Every measurement has a process of its own, so that its memory is that of nothing else.
+Run it on a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from growth_report import Epoch, Growth, Mapped, Measured, Sweep
 from machine import Peak, cores, processor
 
 import striate
+from striate.engine.machine import instruction_set
 
 SECONDS = 0.6  # of every measurement, after a first round
 EPOCH = 1e10  # operations, so that what an epoch costs beside its steps is nothing
@@ -52,9 +54,12 @@ class Point:
         return network
 
 
-def plain(batch: int = 32, **arguments: int) -> Point:
+USUAL, BATCH = {"channels": 16, "side": 32, "depth": 4}, 32
+
+
+def plain(**arguments: int) -> Point:
     """A plain network, with one thing that is not as usual."""
-    return Point("plain", tuple(arguments.items()), batch)
+    return Point("plain", tuple((USUAL | arguments).items()), BATCH)
 
 
 SWEEPS: Mapping[str, tuple[str, dict[int, Point]]] = {
@@ -247,7 +252,11 @@ def run() -> Growth:
         processor=processor(),
         cores=cores(),
         striate=striate.__version__,
-        isa=networks.lenet5().engine.plan.isa,
+        isa=instruction_set(),
+        usual=(
+            f"{USUAL['depth']} convolutions of {USUAL['channels']} channels, images of "
+            f"{USUAL['side']} x {USUAL['side']} x 3, {BATCH} at a time"
+        ),
         peak=max(peak.values, default=None),
         cache=growth_report.second_level_cache(),
         sweeps=sweeps,

@@ -67,6 +67,7 @@ class Growth:
     cores: int
     striate: str
     isa: str
+    usual: str
     peak: float | None
     cache: str
     sweeps: Mapping[str, Sweep]
@@ -111,7 +112,8 @@ def machine(growth: Growth) -> str:
         peak = f", {growth.peak / 1e9:.0f} GFLOP/s of float32 multiply-adds"
     return (
         f"{growth.date}, {growth.processor}, {growth.cores} cores{peak}; second-level "
-        f"cache {growth.cache} a core; Striate {growth.striate}, {growth.isa}."
+        f"cache {growth.cache} a core; Striate {growth.striate}, {growth.isa}. Where "
+        f"nothing else is said: {growth.usual}."
     )
 
 
@@ -193,9 +195,11 @@ def maps(growth: Growth) -> str:
 def draw(growth: Growth, file: Path) -> None:
     """Speed above, memory below, one column for each sweep."""
     import matplotlib
+    from PIL import Image
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.ticker import LogLocator
 
     figure, axes = pyplot.subplots(
         2, len(growth.sweeps), figsize=(15, 7.2), sharex="col", layout="constrained"
@@ -221,9 +225,11 @@ def draw(growth: Growth, file: Path) -> None:
         for axis in (speed, memory):
             axis.set_xscale("log", base=2)
             axis.set_yscale("log")
+            axis.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
             axis.set_xticks(values, [str(value) for value in values])
             axis.minorticks_off()
             axis.grid(color="#dddddd", lw=0.6)
+        memory.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         memory.tick_params(axis="x", labelrotation=60 if len(values) > 8 else 0)
     axes[0, 0].set_ylabel("images/s")
     axes[1, 0].set_ylabel("memory beyond images and weights, MB")
@@ -231,3 +237,4 @@ def draw(growth: Growth, file: Path) -> None:
     file.parent.mkdir(exist_ok=True)
     figure.savefig(file, dpi=80)
     pyplot.close(figure)
+    Image.open(file).convert("RGB").quantize(64).save(file, optimize=True)

@@ -66,7 +66,7 @@ def _convolution(
     return [convolution, *([st.BatchNorm()] if normalized else []), st.ReLU()]
 
 
-def plain(channels: int = 16, side: int = 32, depth: int = 4) -> Network:
+def plain(channels: int, side: int, depth: int) -> Network:
     """So many 3 x 3 convolutions, padding 1, that all cost the same but the first."""
     import striate as st
 

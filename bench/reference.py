@@ -320,17 +320,11 @@ def _pair(value: Any) -> tuple[int, int]:
 
 
 class Check:
-    """The right answers for the first images of a subject, to hold tools against.
+    """The right answers for the first images of a subject, to hold tools against."""
 
-    Two of Striate's blocks. (Of 24 images, PyTorch 2.13 compiles a gradient of zeros
-    for the convolutions of the VGG-like network; of 32 and of 64, the right one.)
-    """
-
-    images = 32
-
-    def __init__(self, material: Material) -> None:
+    def __init__(self, material: Material, images: int) -> None:
         layers, weights = material.layers, material.weights
-        inputs, labels = material.inputs[: self.images], material.labels[: self.images]
+        inputs, labels = material.inputs[:images], material.labels[:images]
         training = Forward(layers, weights, inputs, training=True)
         self._expected = training.answers(labels)
         inference = training

@@ -96,7 +96,7 @@ def small() -> st.Network:
 
 def test_the_reference_agrees_with_the_engine_and_sees_what_does_not() -> None:
     material = make_material(Subject("small", small, (9, 8, 3), 32))
-    check, network = Check(material), small()
+    check, network = Check(material, 32), small()
     network.set_weights(material.weights)
     images = material.inputs.transpose(0, 2, 3, 1)
 
@@ -200,6 +200,7 @@ def test_the_page_on_growth_has_a_place_for_all_that_is_measured() -> None:
         cores=2,
         striate="1",
         isa="avx512",
+        usual="4 convolutions",
         peak=1.6e11,
         cache="1024K",
         sweeps={
