@@ -185,7 +185,7 @@ class Report:
             f"{absent}\n"
             f"Medians of {self.rounds} alternating rounds of about {self.seconds:g} s, "
             "lowest and highest in brackets; each tool with its best number of threads."
-            "\nAll that follow gave the same probabilities, and those that train the same "
+            "\nThe tools gave the same probabilities, and those that train the same "
             "loss and gradients; largest error as a share of its bound: "
             f"{worst}."
         )
