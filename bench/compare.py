@@ -227,7 +227,7 @@ def run(
         for subject in dict.fromkeys(subjects):
             material = crew.ours("material", subject)
             for worker in crew.everyone:
-                worker("load", subject, material)
+                worker("take", subject, material)
             mine = [case for case in cases if case.subject == subject]
             found = crew.check(subject, material) if mine else {}
             for title, worst in found.items():
