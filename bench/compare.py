@@ -227,7 +227,7 @@ def run(
         for subject in dict.fromkeys(subjects):
             material = crew.ours("material", subject)
             for worker in crew.everyone:
-                worker("load", subject, material)
+                worker("take", subject, material)
             mine = [case for case in cases if case.subject == subject]
             found = crew.check(subject, material) if mine else {}
             for title, worst in found.items():
@@ -324,6 +324,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         pace = QUICK_PACE if options.quick else FULL
         report = run(cases, itself, competitors, pace, Peak(Path(folder)))
+    slow = [one.title for one in COMPETITORS if one.installed and not one.quick]
+    if options.quick and slow:
+        note = f"Left out of a quick run: {', '.join(slow)}."
+        report = replace(report, notes=(*report.notes, note))
     if from_end_to_end and not options.quick:
         report = with_end_to_end(report)
     print(json.dumps(report.to_dict(), indent=2) if options.json else report)

@@ -182,13 +182,18 @@ class Report:
             f"{self.date}, {self.processor}, {self.cores} cores, load before the run "
             f"{self.load:.1f}.\n"
             f"{', '.join(self.versions)}; Striate's instruction set: {self.isa}."
-            f"{absent}\n"
-            f"Medians of {self.rounds} alternating rounds of about {self.seconds:g} s, "
-            "lowest and highest in brackets; each tool with its best number of threads."
-            "\nThe tools gave the same probabilities, and those that train the same "
-            "loss and gradients; largest error as a share of its bound: "
-            f"{worst}."
+            f"{absent}"
         )
+        if self.accuracy:
+            text += (
+                f"\nMedians of {self.rounds} alternating rounds of about "
+                f"{self.seconds:g} s, lowest and highest in brackets; each tool with its "
+                "best number of threads.\n"
+                "The tools gave the same probabilities, and those that train the same "
+                f"loss and gradients; largest error as a share of its bound: {worst}.\n"
+                "While one tool had its turn, all others together took "
+                f"{self.idle:.1%} of a core."
+            )
         if self.peak:
             giga = [value / 1e9 for value in self.peak]
             text += (
@@ -196,10 +201,6 @@ class Report:
                 f"{self.peak_isa}, all cores at once; the highest of {len(giga)}, "
                 f"one a round (median {median(giga):.0f}, lowest {min(giga):.0f})."
             )
-        text += (
-            f"\nWhile one tool had its turn, all others together took {self.idle:.1%} "
-            "of a core."
-        )
         return "\n".join([text, *self.notes])
 
     def _itself(self) -> str:

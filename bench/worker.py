@@ -73,6 +73,11 @@ class Tool(ABC):
     def job(self, case: Case) -> Job:
         """Make a case ready to run."""
 
+    def take(self, name: str, material: Material) -> None:
+        """Load a subject, and let go of what the cases of the one before held."""
+        self._jobs.clear()
+        self.load(name, material)
+
     def warm_up(self, case: Case, seconds: float) -> float:
         """Make a case ready and run it until its speed is known; images a second."""
         job = self.job(case)
