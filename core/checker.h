@@ -97,6 +97,7 @@ class Checker {
 
   private:
     void convolution(Sampler& sample);
+    void winograd(Sampler& sample);
     void pooling(Sampler& sample);
     void dense(Sampler& sample);
     void normalization(Sampler& sample);

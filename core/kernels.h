@@ -25,6 +25,15 @@ struct ConvShape {
     int64_t KH, KW, stride_h, stride_w, dilation_h, dilation_w, groups;
 };
 
+// A convolution with 3 x 3 kernels, stride 1, dilation 1 and one group, computed by
+// Winograd's minimal filtering in tiles of 4 x 4 outputs.
+struct WinogradShape {
+    ConvShape conv;
+    int64_t group;  // most tiles whose transforms are held at a time
+    // The part of the input whose gradient is wanted: what padding added is not.
+    int64_t top, left, rows, columns;
+};
+
 struct PoolShape {
     int64_t C, H, W, OH, OW, KH, KW, stride_h, stride_w;
 };
@@ -102,6 +111,15 @@ struct Kernels {
     // dw[O][C/groups][KH][KW] and db[O] (may be null) are added to
     void (*conv_weight_gradient)(const ConvShape&, const T* x, const T* dy, T* dw,
                                  T* db);
+
+    // The same by minimal filtering, in `scratch` of winograd_scratch(shape) values
+    // (see winograd.h); dx is zero outside of the part that is wanted
+    void (*winograd_forward)(const WinogradShape&, const T* x, const T* w,
+                             const T* bias, T* y, T* scratch);
+    void (*winograd_input_gradient)(const WinogradShape&, const T* w, const T* dy,
+                                    T* dx, T* scratch);
+    void (*winograd_weight_gradient)(const WinogradShape&, const T* x, const T* dy,
+                                     T* dw, T* db, T* scratch);
 
     // winner[C][OH][OW][L]: kh * KW + kw of the maximum, the first in row-major order;
     // may be null where no gradient is wanted

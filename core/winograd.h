@@ -1,0 +1,29 @@
+// Where convolutions go by Winograd's minimal filtering, and the memory that takes.
+#pragma once
+
+#include "kernels.h"
+
+namespace striate {
+
+// The points a and b of the transforms (winograd.inl).
+constexpr float kWinogradNear = 1.0f, kWinogradFar = 2.0f;
+
+// Tiles that are transformed at a time.
+int64_t winograd_group(const ConvShape& conv);
+
+// Values of scratch memory that each of the three kernels may use.
+int64_t winograd_scratch(const WinogradShape& shape);
+
+namespace reference {
+template <class T>
+void winograd_forward(const WinogradShape& shape, const T* x, const T* w, const T* bias,
+                      T* y, T* scratch);
+template <class T>
+void winograd_input_gradient(const WinogradShape& shape, const T* w, const T* dy, T* dx,
+                             T* scratch);
+template <class T>
+void winograd_weight_gradient(const WinogradShape& shape, const T* x, const T* dy,
+                              T* dw, T* db, T* scratch);
+}  // namespace reference
+
+}  // namespace striate

@@ -1,0 +1,230 @@
+// Winograd's minimal filtering F(4 x 4, 3 x 3) (Lavin and Gray 2016): 4 x 4 outputs
+// from a 6 x 6 patch d of the input and a 3 x 3 kernel g by 36 multiplications, not
+// 144:
+//     Y = A' [sum over c of (G g G') * (B' d B)] A,
+// where * is by element. Each 1D transform evaluates polynomials at the points 0, a,
+// -a, b, -b and infinity. With images in lanes all transforms are sums of vectors, and
+// the middle is 36 products of matrices: convolutions with 1 x 1 kernels over the
+// tiles. winograd_gradients.inl is the way back.
+
+constexpr float kA = kWinogradNear, kB = kWinogradFar;
+constexpr float kA2 = kA * kA, kB2 = kB * kB;
+// What the rows of G are divided by: for 0, +-a and +-b.
+constexpr float kG0 = 1.0f / (kA2 * kB2);
+constexpr float kGA = 1.0f / (2.0f * kA2 * (kA2 - kB2));
+constexpr float kGB = 1.0f / (2.0f * kB2 * (kB2 - kA2));
+
+constexpr int kPoints = 36, kTile = 4, kPatch = 6;
+
+// B' d
+STRIATE_INLINE void transform_patch(const Vector (&d)[6], Vector (&v)[6]) {
+    const Vector even_a = d[4] - kB2 * d[2], odd_a = d[3] - kB2 * d[1];
+    const Vector even_b = d[4] - kA2 * d[2], odd_b = d[3] - kA2 * d[1];
+    v[0] = (kA2 * kB2) * d[0] - (kA2 + kB2) * d[2] + d[4];
+    v[1] = even_a + kA * odd_a;
+    v[2] = even_a - kA * odd_a;
+    v[3] = even_b + kB * odd_b;
+    v[4] = even_b - kB * odd_b;
+    v[5] = (kA2 * kB2) * d[1] - (kA2 + kB2) * d[3] + d[5];
+}
+
+// G g
+STRIATE_INLINE void transform_kernel(const Vector (&g)[3], Vector (&u)[6]) {
+    const Vector even_a = kGA * g[0] + (kGA * kA2) * g[2];
+    const Vector even_b = kGB * g[0] + (kGB * kB2) * g[2];
+    u[0] = kG0 * g[0];
+    u[1] = even_a + (kGA * kA) * g[1];
+    u[2] = even_a - (kGA * kA) * g[1];
+    u[3] = even_b + (kGB * kB) * g[1];
+    u[4] = even_b - (kGB * kB) * g[1];
+    u[5] = g[2];
+}
+
+// A' m
+STRIATE_INLINE void transform_sums(const Vector (&m)[6], Vector (&y)[4]) {
+    const Vector even_a = m[1] + m[2], odd_a = m[1] - m[2];
+    const Vector even_b = m[3] + m[4], odd_b = m[3] - m[4];
+    y[0] = m[0] + even_a + even_b;
+    y[1] = kA * odd_a + kB * odd_b;
+    y[2] = kA2 * even_a + kB2 * even_b;
+    y[3] = m[5] + (kA2 * kA) * odd_a + (kB2 * kB) * odd_b;
+}
+
+// u[36][rows][columns], its matrices `stride` apart, from kernels of 9 taps that lie
+// row_step and column_step apart, in the order of the taps or in reverse. Vectors run
+// along the columns, the last one of a row over its end: the next row follows it, and
+// behind the last one there is room.
+static void winograd_kernels(int64_t rows, int64_t columns, const float* w,
+                             int64_t row_step, int64_t column_step, bool reverse,
+                             float* u, int64_t stride) {
+    for (int64_t row = 0; row < rows; ++row) {
+        for (int64_t column = 0; column < columns; column += kWidth) {
+            alignas(64) float taps[9][kWidth] = {};
+            const int64_t left = columns - column;
+            for (int64_t i = 0; i < (left < kWidth ? left : kWidth); ++i) {
+                const float* kernel = w + row * row_step + (column + i) * column_step;
+                for (int t = 0; t < 9; ++t) taps[t][i] = kernel[reverse ? 8 - t : t];
+            }
+            Vector half[3][6];
+            STRIATE_UNROLL
+            for (int j = 0; j < 3; ++j) {
+                const Vector down[3] = {load(taps[j]), load(taps[3 + j]),
+                                        load(taps[6 + j])};
+                transform_kernel(down, half[j]);
+            }
+            float* to = u + row * columns + column;
+            STRIATE_UNROLL
+            for (int i = 0; i < 6; ++i) {
+                const Vector across[3] = {half[0][i], half[1][i], half[2][i]};
+                Vector whole[6];
+                transform_kernel(across, whole);
+                STRIATE_UNROLL
+                for (int j = 0; j < 6; ++j)
+                    store_loose(to + (i * 6 + j) * stride, whole[j]);
+            }
+        }
+    }
+}
+
+// A window of planes [channels][H][W][L] that is cut into tiles, `across` of them in a
+// row; those at the lower and right edge may reach beyond it.
+struct TiledWindow {
+    int64_t H, W, top, left, rows, columns;
+    int64_t across() const { return (columns + kTile - 1) / kTile; }
+    int64_t tiles() const { return (rows + kTile - 1) / kTile * across(); }
+    int64_t tile_row(int64_t t) const { return top + t / across() * kTile; }
+    int64_t tile_column(int64_t t) const { return left + t % across() * kTile; }
+};
+
+// One patch of a plane from (row, column) on, transformed: to v, its values `stride`
+// apart. What lies outside of the plane is zero.
+template <bool kInside>
+STRIATE_INLINE void patch_to_points(const float* plane, const TiledWindow& in,
+                                    int64_t row, int64_t column, float* v,
+                                    int64_t stride) {
+    const float* corner = plane + (row * in.W + column) * kLanes;
+    Vector half[6][6];
+    STRIATE_UNROLL
+    for (int j = 0; j < 6; ++j) {
+        Vector down[6];
+        STRIATE_UNROLL
+        for (int i = 0; i < 6; ++i) {
+            const bool there = kInside || (uint64_t(row + i) < uint64_t(in.H) &&
+                                           uint64_t(column + j) < uint64_t(in.W));
+            down[i] = there ? load(corner + (i * in.W + j) * kLanes) : Vector{};
+        }
+        transform_patch(down, half[j]);
+    }
+    STRIATE_UNROLL
+    for (int i = 0; i < 6; ++i) {
+        const Vector across[6] = {half[0][i], half[1][i], half[2][i],
+                                  half[3][i], half[4][i], half[5][i]};
+        Vector whole[6];
+        transform_patch(across, whole);
+        STRIATE_UNROLL
+        for (int j = 0; j < 6; ++j) store(v + (i * 6 + j) * stride, whole[j]);
+    }
+}
+
+// v[36][channels][last - first][L], its matrices `stride` apart: the patches of the
+// tiles [first, last), whose corners are those of the window's tiles.
+static void patches_to_points(const float* x, int64_t channels, const TiledWindow& in,
+                              int64_t first, int64_t last, float* v, int64_t stride) {
+    for (int64_t c = 0; c < channels; ++c) {
+        const float* plane = x + c * in.H * in.W * kLanes;
+        for (int64_t t = first; t < last; ++t) {
+            const int64_t row = in.tile_row(t), column = in.tile_column(t);
+            const bool inside = row >= 0 && column >= 0 && row + kPatch <= in.H &&
+                                column + kPatch <= in.W;
+            float* to = v + (c * (last - first) + t - first) * kLanes;
+            for (int part = 0; part < kLanes; part += kWidth) {
+                if (inside) {
+                    patch_to_points<true>(plane + part, in, row, column, to + part,
+                                          stride);
+                } else {
+                    patch_to_points<false>(plane + part, in, row, column, to + part,
+                                           stride);
+                }
+            }
+        }
+    }
+}
+
+// The tiles [first, last) of y's window from m[36][channels][last - first][L], plus
+// bias[channels], which may be null.
+static void points_to_tiles(const float* m, int64_t stride, const float* bias,
+                            int64_t channels, const TiledWindow& out, int64_t first,
+                            int64_t last, float* y) {
+    const int64_t bottom = out.top + out.rows, right = out.left + out.columns;
+    for (int64_t o = 0; o < channels; ++o) {
+        const Vector offset = broadcast(bias ? bias[o] : 0.0f);
+        for (int64_t t = first; t < last; ++t) {
+            const int64_t row = out.tile_row(t), column = out.tile_column(t);
+            const bool whole = row + kTile <= bottom && column + kTile <= right;
+            for (int part = 0; part < kLanes; part += kWidth) {
+                const float* from =
+                    m + (o * (last - first) + t - first) * kLanes + part;
+                float* to = y + ((o * out.H + row) * out.W + column) * kLanes + part;
+                Vector half[6][4];
+                STRIATE_UNROLL
+                for (int j = 0; j < 6; ++j) {
+                    Vector down[6];
+                    STRIATE_UNROLL
+                    for (int i = 0; i < 6; ++i)
+                        down[i] = load(from + (i * 6 + j) * stride);
+                    transform_sums(down, half[j]);
+                }
+                STRIATE_UNROLL
+                for (int i = 0; i < kTile; ++i) {
+                    const Vector across[6] = {half[0][i], half[1][i], half[2][i],
+                                              half[3][i], half[4][i], half[5][i]};
+                    Vector values[4];
+                    transform_sums(across, values);
+                    STRIATE_UNROLL
+                    for (int j = 0; j < kTile; ++j)
+                        if (whole || (row + i < bottom && column + j < right))
+                            store(to + (i * out.W + j) * kLanes, values[j] + offset);
+                }
+            }
+        }
+    }
+}
+
+// Room for so many values, and a cache line more: at powers of two apart, the 36 places
+// of a patch's values would share one set of the cache.
+STRIATE_INLINE int64_t points_stride(int64_t values) {
+    return (values + kLanes - 1) / kLanes * kLanes + kLanes;
+}
+
+// y's window [O] from the patches of x [C] at the window `in`, by transformed kernels
+// u[36][O][C]: what the forward pass and the gradient of the input have in common.
+static void winograd_pass(const float* x, int64_t C, const TiledWindow& in,
+                          const float* u, int64_t u_stride, const float* bias, float* y,
+                          int64_t O, const TiledWindow& out, int64_t group,
+                          float* scratch) {
+    const Cut groups = cut(out.tiles(), group);
+    for (int64_t g = 0; g < groups.parts; ++g) {
+        const int64_t first = cut_begin(groups, g), last = cut_begin(groups, g + 1);
+        const int64_t tiles = last - first;
+        const int64_t v_stride = points_stride(C * tiles * kLanes);
+        const int64_t m_stride = points_stride(O * tiles * kLanes);
+        float *v = scratch, *m = scratch + kPoints * v_stride;
+        patches_to_points(x, C, in, first, last, v, v_stride);
+        const ConvShape product = {C, 1, tiles, O, 1, tiles, 1, 1, 1, 1, 1, 1, 1};
+        for (int p = 0; p < kPoints; ++p)
+            conv_forward(product, v + p * v_stride, u + p * u_stride, nullptr,
+                         m + p * m_stride);
+        points_to_tiles(m, m_stride, bias, O, out, first, last, y);
+    }
+}
+
+static void winograd_forward(const WinogradShape& shape, const float* x, const float* w,
+                             const float* bias, float* y, float* scratch) {
+    const ConvShape& s = shape.conv;
+    const int64_t stride = points_stride(s.O * s.C);
+    winograd_kernels(s.O, s.C, w, 9 * s.C, 9, false, scratch, stride);
+    const TiledWindow in = {s.H, s.W, 0, 0, s.OH, s.OW};
+    const TiledWindow out = {s.OH, s.OW, 0, 0, s.OH, s.OW};
+    winograd_pass(x, s.C, in, scratch, stride, bias, y, s.O, out, shape.group,
+                  scratch + kPoints * stride);
+}

@@ -1,0 +1,218 @@
+// Winograd's minimal filtering, backward: gradient of the input, gradient of the
+// weights.
+
+// The gradient of the input is a convolution too, of the output's gradient with zeros
+// around it and kernels turned by half a circle, from O to C channels.
+static void winograd_input_gradient(const WinogradShape& shape, const float* w,
+                                    const float* dy, float* dx, float* scratch) {
+    const ConvShape& s = shape.conv;
+    const int64_t stride = points_stride(s.C * s.O);
+    winograd_kernels(s.C, s.O, w, 9, 9 * s.C, true, scratch, stride);
+    const TiledWindow in = {s.OH,           s.OW,       shape.top - 2,
+                            shape.left - 2, shape.rows, shape.columns};
+    const TiledWindow out = {s.H,        s.W,        shape.top,
+                             shape.left, shape.rows, shape.columns};
+    if (shape.rows < s.H || shape.columns < s.W)
+        memset(dx, 0, sizeof(float) * size_t(s.C * s.H * s.W * kLanes));
+    winograd_pass(dy, s.O, in, scratch, stride, nullptr, dx, s.C, out, shape.group,
+                  scratch + kPoints * stride);
+}
+
+// ---- gradient of the weights --------------------------------------------------------
+//
+// dg = G' [sum over tiles and images of (A dY A') * (B' d B)] G. A sum over lanes for
+// each of the 36 C O places would be dear. Instead the output's gradient is turned so
+// that lanes are 16 output channels; the middle is then 36 products of matrices whose
+// inner dimension is tiles and images, with the patches as broadcast operands.
+
+// A g
+STRIATE_INLINE void transform_gradient(const Vector (&g)[4], Vector (&p)[6]) {
+    const Vector even_a = g[0] + kA2 * g[2], odd_a = g[1] + kA2 * g[3];
+    const Vector even_b = g[0] + kB2 * g[2], odd_b = g[1] + kB2 * g[3];
+    p[0] = g[0];
+    p[1] = even_a + kA * odd_a;
+    p[2] = even_a - kA * odd_a;
+    p[3] = even_b + kB * odd_b;
+    p[4] = even_b - kB * odd_b;
+    p[5] = g[3];
+}
+
+// G' z
+STRIATE_INLINE void transform_products(const Vector (&z)[6], Vector (&g)[3]) {
+    const Vector even_a = z[1] + z[2], odd_a = z[1] - z[2];
+    const Vector even_b = z[3] + z[4], odd_b = z[3] - z[4];
+    g[0] = kG0 * z[0] + kGA * even_a + kGB * even_b;
+    g[1] = (kGA * kA) * odd_a + (kGB * kB) * odd_b;
+    g[2] = z[5] + (kGA * kA2) * even_a + (kGB * kB2) * even_b;
+}
+
+// The 16 images of 16 channels (those beyond `channels` are zero) at one place, turned:
+// turned[image][channel] from x[channel][image], channels `plane` apart.
+STRIATE_INLINE void turn_lanes(const float* x, int64_t plane, int64_t channels,
+                               float* turned) {
+    for (int top = 0; top < kLanes; top += kWidth) {
+        for (int left = 0; left < kLanes; left += kWidth) {
+            Vector block[kWidth];
+            STRIATE_UNROLL
+            for (int i = 0; i < kWidth; ++i)
+                block[i] =
+                    top + i < channels ? load(x + (top + i) * plane + left) : Vector{};
+            transpose(block);
+            STRIATE_UNROLL
+            for (int i = 0; i < kWidth; ++i)
+                store(turned + (left + i) * kLanes + top, block[i]);
+        }
+    }
+}
+
+// p[36][last - first][L images][units], its matrices `stride` apart, from the tiles
+// [first, last) of dy[O]; units is O up to the next multiple of 16.
+static void gradients_to_points(const float* dy, int64_t O, const TiledWindow& out,
+                                int64_t first, int64_t last, float* p, int64_t units,
+                                int64_t stride) {
+    const int64_t plane = out.H * out.W * kLanes;
+    for (int64_t t = first; t < last; ++t) {
+        const int64_t row = out.tile_row(t), column = out.tile_column(t);
+        for (int64_t o = 0; o < O; o += kLanes) {
+            alignas(64) float turned[kTile * kTile][kLanes * kLanes];
+            for (int i = 0; i < kTile; ++i)
+                for (int j = 0; j < kTile; ++j) {
+                    const bool there = row + i < out.H && column + j < out.W;
+                    turn_lanes(
+                        dy + o * plane + ((row + i) * out.W + column + j) * kLanes,
+                        plane, there ? O - o : 0, turned[i * kTile + j]);
+                }
+            float* to = p + (t - first) * kLanes * units + o;
+            for (int image = 0; image < kLanes; ++image) {
+                for (int part = 0; part < kLanes; part += kWidth) {
+                    Vector half[4][6];
+                    STRIATE_UNROLL
+                    for (int j = 0; j < kTile; ++j) {
+                        Vector down[4];
+                        STRIATE_UNROLL
+                        for (int i = 0; i < kTile; ++i)
+                            down[i] =
+                                load(turned[i * kTile + j] + image * kLanes + part);
+                        transform_gradient(down, half[j]);
+                    }
+                    STRIATE_UNROLL
+                    for (int i = 0; i < 6; ++i) {
+                        const Vector across[4] = {half[0][i], half[1][i], half[2][i],
+                                                  half[3][i]};
+                        Vector whole[6];
+                        transform_gradient(across, whole);
+                        STRIATE_UNROLL
+                        for (int j = 0; j < 6; ++j)
+                            store(to + image * units + part + (i * 6 + j) * stride,
+                                  whole[j]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+// z[TR rows][TV vectors of units] += sum over depth of v[row][depth] p[depth][units]
+template <int TR, int TV>
+static void sum_tile(int64_t depth, const float* v, const float* p, int64_t units,
+                     float* z) {
+    Vector sum[TR][TV];
+    STRIATE_UNROLL
+    for (int r = 0; r < TR; ++r) {
+        STRIATE_UNROLL
+        for (int i = 0; i < TV; ++i) sum[r][i] = load(z + r * units + i * kWidth);
+    }
+    for (int64_t k = 0; k < depth; ++k) {
+        Vector value[TV];
+        STRIATE_UNROLL
+        for (int i = 0; i < TV; ++i) value[i] = load_held(p + k * units + i * kWidth);
+        STRIATE_UNROLL
+        for (int r = 0; r < TR; ++r) {
+            const Vector factor = broadcast(v[r * depth + k]);
+            STRIATE_UNROLL
+            for (int i = 0; i < TV; ++i) sum[r][i] += factor * value[i];
+        }
+    }
+    STRIATE_UNROLL
+    for (int r = 0; r < TR; ++r) {
+        STRIATE_UNROLL
+        for (int i = 0; i < TV; ++i) store(z + r * units + i * kWidth, sum[r][i]);
+    }
+}
+
+constexpr int kSumRows = kRegisters == 32 ? 8 : 6;
+
+template <int TR>
+static void sum_rows(int64_t rows, int64_t depth, const float* v, const float* p,
+                     int64_t units, float* z) {
+    int64_t row = 0;
+    for (; row + TR <= rows; row += TR) {
+        int64_t o = 0;
+        for (; o + 2 * kWidth <= units; o += 2 * kWidth)
+            sum_tile<TR, 2>(depth, v + row * depth, p + o, units, z + row * units + o);
+        for (; o < units; o += kWidth)
+            sum_tile<TR, 1>(depth, v + row * depth, p + o, units, z + row * units + o);
+    }
+    if constexpr (TR > 1) {
+        if (row < rows)
+            sum_rows<TR / 2>(rows - row, depth, v + row * depth, p, units,
+                             z + row * units);
+    }
+}
+
+// dw[O][C][9] += G' z G, from z[36][C][units].
+static void points_to_kernels(const float* z, int64_t stride, int64_t units, int64_t O,
+                              int64_t C, float* dw) {
+    for (int64_t c = 0; c < C; ++c) {
+        for (int64_t o = 0; o < O; o += kWidth) {
+            Vector half[6][3];
+            STRIATE_UNROLL
+            for (int j = 0; j < 6; ++j) {
+                Vector down[6];
+                STRIATE_UNROLL
+                for (int i = 0; i < 6; ++i)
+                    down[i] = load(z + (i * 6 + j) * stride + c * units + o);
+                transform_products(down, half[j]);
+            }
+            alignas(64) float taps[9][kWidth];
+            STRIATE_UNROLL
+            for (int i = 0; i < 3; ++i) {
+                const Vector across[6] = {half[0][i], half[1][i], half[2][i],
+                                          half[3][i], half[4][i], half[5][i]};
+                Vector whole[3];
+                transform_products(across, whole);
+                STRIATE_UNROLL
+                for (int j = 0; j < 3; ++j) store(taps[i * 3 + j], whole[j]);
+            }
+            for (int64_t i = 0; i < (O - o < kWidth ? O - o : kWidth); ++i)
+                for (int t = 0; t < 9; ++t) dw[((o + i) * C + c) * 9 + t] += taps[t][i];
+        }
+    }
+}
+
+static void winograd_weight_gradient(const WinogradShape& shape, const float* x,
+                                     const float* dy, float* dw, float* db,
+                                     float* scratch) {
+    const ConvShape& s = shape.conv;
+    const int64_t units = (s.O + kLanes - 1) / kLanes * kLanes;
+    const int64_t z_stride = points_stride(s.C * units);
+    float* z = scratch;
+    memset(z, 0, sizeof(float) * size_t(kPoints * z_stride));
+    const TiledWindow in = {s.H, s.W, 0, 0, s.OH, s.OW};
+    const TiledWindow out = {s.OH, s.OW, 0, 0, s.OH, s.OW};
+    const Cut groups = cut(out.tiles(), shape.group);
+    for (int64_t g = 0; g < groups.parts; ++g) {
+        const int64_t first = cut_begin(groups, g), last = cut_begin(groups, g + 1);
+        const int64_t depth = (last - first) * kLanes;
+        const int64_t v_stride = points_stride(s.C * depth);
+        const int64_t p_stride = points_stride(depth * units);
+        float *v = z + kPoints * z_stride, *p = v + kPoints * v_stride;
+        patches_to_points(x, s.C, in, first, last, v, v_stride);
+        gradients_to_points(dy, s.O, out, first, last, p, units, p_stride);
+        for (int i = 0; i < kPoints; ++i)
+            sum_rows<kSumRows>(s.C, depth, v + i * v_stride, p + i * p_stride, units,
+                               z + i * z_stride);
+    }
+    points_to_kernels(z, z_stride, units, s.O, s.C, dw);
+    if (db) bias_gradient(s, dy, db);
+}
