@@ -6,7 +6,7 @@
 namespace striate {
 
 // The points a and b of the transforms (winograd.inl).
-constexpr float kWinogradNear = 1.0f, kWinogradFar = 2.0f;
+constexpr float kWinogradNear = 0.625f, kWinogradFar = 1.5f;
 
 // Tiles that are transformed at a time.
 int64_t winograd_group(const ConvShape& conv);
