@@ -9,12 +9,6 @@ namespace striate {
 
 namespace {
 
-ConvShape conv_shape(const Step& s) {
-    return {s.in.C,        s.in.H,        s.in.W,      s.out.C,     s.out.H,
-            s.out.W,       s.kernel[0],   s.kernel[1], s.stride[0], s.stride[1],
-            s.dilation[0], s.dilation[1], s.groups};
-}
-
 PoolShape pool_shape(const Step& s) {
     return {s.in.C,      s.in.H,      s.in.W,      s.out.H,    s.out.W,
             s.kernel[0], s.kernel[1], s.stride[0], s.stride[1]};
@@ -72,6 +66,41 @@ void Plan<T>::drop(const Step& step, size_t index, const Block& block,
 }
 
 template <class T>
+void Plan<T>::convolve(size_t step, const T* x, const T* w, const T* bias, T* y,
+                       Arena<T>& arena) const {
+    const Filtering& f = filtering_[step];
+    if (f.forward) {
+        kernels_.winograd_forward(f.shape, x, w, bias, y, arena.scratch.get());
+    } else {
+        kernels_.conv_forward(steps_[step].conv(), x, w, bias, y);
+    }
+}
+
+// dx is null where the gradient of the input is not wanted.
+template <class T>
+void Plan<T>::convolve_back(size_t step, const T* x, const T* w, const T* dy, T* dx,
+                            const GradientSink<T>& sink, Arena<T>& arena) const {
+    const Step& s = steps_[step];
+    const Filtering& f = filtering_[step];
+    T* scratch = arena.scratch.get();
+    if (sink.conv) {
+        T* dw = sink.conv + conv_offset_[step];
+        T* db = s.bias >= 0 ? dw + s.weights() : nullptr;
+        if (f.weight_gradient) {
+            kernels_.winograd_weight_gradient(f.shape, x, dy, dw, db, scratch);
+        } else {
+            kernels_.conv_weight_gradient(s.conv(), x, dy, dw, db);
+        }
+    }
+    if (!dx) return;
+    if (f.input_gradient) {
+        kernels_.winograd_input_gradient(f.shape, w, dy, dx, scratch);
+    } else {
+        kernels_.conv_input_gradient(s.conv(), w, dy, dx);
+    }
+}
+
+template <class T>
 bool Plan<T>::forward(const T* weights, const Block& block, const DropoutKey& key,
                       const BatchStatistics<T>* batch, size_t begin, size_t end,
                       Arena<T>& arena, const std::function<bool(size_t)>& after) const {
@@ -92,7 +121,7 @@ bool Plan<T>::forward(const T* weights, const Block& block, const DropoutKey& ke
                             size_t(s.in.W * kLanes) * sizeof(T));
                 break;
             case Kind::conv:
-                kernels_.conv_forward(conv_shape(s), x, w, bias, y);
+                convolve(i, x, w, bias, y, arena);
                 break;
             case Kind::max_pool:
                 kernels_.max_pool_forward(
@@ -185,12 +214,7 @@ bool Plan<T>::backward(const T* weights, const Block& block, const DropoutKey& k
                             size_t(s.in.W * kLanes) * sizeof(T));
                 break;
             case Kind::conv:
-                if (sink.conv) {
-                    T* dw = sink.conv + conv_offset_[i];
-                    T* db = s.bias >= 0 ? dw + s.weights() : nullptr;
-                    kernels_.conv_weight_gradient(conv_shape(s), x, dy, dw, db);
-                }
-                if (deeper) kernels_.conv_input_gradient(conv_shape(s), w, dy, dx);
+                convolve_back(i, x, w, dy, deeper ? dx : nullptr, sink, arena);
                 break;
             case Kind::max_pool:
                 if (deeper)

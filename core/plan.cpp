@@ -16,8 +16,14 @@ bool Step::passes_on() const {
            kind == Kind::dropout || kind == Kind::flatten;
 }
 
+ConvShape Step::conv() const {
+    return {in.C,      in.H,      in.W,      out.C,       out.H,       out.W, kernel[0],
+            kernel[1], stride[0], stride[1], dilation[0], dilation[1], groups};
+}
+
 template <class T>
-Plan<T>::Plan(std::vector<Step> steps, int64_t weight_count, const Kernels<T>& kernels)
+Plan<T>::Plan(std::vector<Step> steps, int64_t weight_count, const Kernels<T>& kernels,
+              Convolutions convolutions)
     : steps_(std::move(steps)), weight_count_(weight_count), kernels_(kernels) {
     if (steps_.empty()) throw std::invalid_argument("a plan needs at least one step");
     trainable_count_ = weight_count;
@@ -37,6 +43,27 @@ Plan<T>::Plan(std::vector<Step> steps, int64_t weight_count, const Kernels<T>& k
     }
     lay_out_values(readers);
     lay_out_gradients(readers);
+    filtering_.resize(steps_.size());
+    if (convolutions == Convolutions::automatic) choose_filtering();
+}
+
+template <class T>
+void Plan<T>::choose_filtering() {
+    for (size_t i = 0; i < steps_.size(); ++i) {
+        const Step& s = steps_[i];
+        if (s.kind != Kind::conv || !winograd_fits(s.conv())) continue;
+        WinogradShape shape{s.conv(), 0, 0, 0, s.in.H, s.in.W};
+        if (s.source >= 0 && steps_[size_t(s.source)].kind == Kind::pad) {
+            const Step& pad = steps_[size_t(s.source)];
+            shape.top = pad.top;
+            shape.left = pad.left;
+            shape.rows = pad.in.H;
+            shape.columns = pad.in.W;
+        }
+        filtering_[i] = winograd_filtering(shape);
+        scratch_count_ =
+            std::max(scratch_count_, winograd_scratch(filtering_[i].shape));
+    }
 }
 
 // An activation or a sum works in place unless what it would overwrite is still wanted:
@@ -185,7 +212,7 @@ int Plan<T>::first_weighted() const {
 
 template <class T>
 int64_t Plan<T>::arena_bytes(Purpose purpose) const {
-    int64_t bytes = value_count_ * int64_t(sizeof(T));
+    int64_t bytes = (value_count_ + scratch_count_) * int64_t(sizeof(T));
     if (purpose == Purpose::gradient)
         bytes += winner_count_ * 4 + gradient_count_ * int64_t(sizeof(T));
     return bytes;
@@ -195,6 +222,7 @@ template <class T>
 Arena<T> Plan<T>::make_arena(Purpose purpose) const {
     Arena<T> arena;
     arena.values = allocate<T>(value_count_);
+    if (scratch_count_ > 0) arena.scratch = allocate<T>(scratch_count_);
     if (purpose == Purpose::gradient) {
         if (winner_count_ > 0) arena.winners = allocate<int32_t>(winner_count_);
         arena.gradients = allocate<T>(gradient_count_);

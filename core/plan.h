@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kernels.h"
+#include "winograd.h"
 
 namespace striate {
 
@@ -51,7 +52,11 @@ struct Step {
     int64_t weights() const;  // how many it has, its bias not counted
     // Whether the gradient of its input takes the place of that of its output.
     bool passes_on() const;
+    ConvShape conv() const;
 };
+
+// How convolutions are computed: by the rule of winograd.h, or directly all of them.
+enum class Convolutions { automatic, direct };
 
 // Images as they lie in the caller's memory: uint8 pixels with a table, or values.
 template <class T>
@@ -94,6 +99,7 @@ struct Arena {
     AlignedArray<T> values;         // activations, at the plan's offsets
     AlignedArray<int32_t> winners;  // of max pooling
     AlignedArray<T> gradients;      // at the plan's offsets
+    AlignedArray<T> scratch;        // of minimal filtering
     std::vector<char> arrived;      // step + 1: whether its gradient is there
 };
 
@@ -121,7 +127,8 @@ struct GradientSink {
 template <class T>
 class Plan {
   public:
-    Plan(std::vector<Step> steps, int64_t weight_count, const Kernels<T>& kernels);
+    Plan(std::vector<Step> steps, int64_t weight_count, const Kernels<T>& kernels,
+         Convolutions convolutions = Convolutions::direct);
 
     const std::vector<Step>& steps() const { return steps_; }
     const Kernels<T>& kernels() const { return kernels_; }
@@ -173,6 +180,11 @@ class Plan {
     void check(size_t step) const;
     void lay_out_values(const std::vector<int>& readers);
     void lay_out_gradients(const std::vector<int>& readers);
+    void choose_filtering();
+    void convolve(size_t step, const T* x, const T* w, const T* bias, T* y,
+                  Arena<T>& arena) const;
+    void convolve_back(size_t step, const T* x, const T* w, const T* dy, T* dx,
+                       const GradientSink<T>& sink, Arena<T>& arena) const;
     void deliver(const T* dx, int step, Arena<T>& arena) const;
     void drop(const Step& step, size_t index, const Block& block, const DropoutKey& key,
               const T* x, T* y) const;
@@ -186,7 +198,9 @@ class Plan {
     std::vector<int> buffer_, gradient_buffer_;
     std::vector<int64_t> offset_, gradient_offset_;
     std::vector<int64_t> winner_offset_, conv_offset_;
-    int64_t value_count_ = 0, winner_count_ = 0, gradient_count_ = 0, conv_count_ = 0;
+    std::vector<Filtering> filtering_;  // by step
+    int64_t value_count_ = 0, winner_count_ = 0, gradient_count_ = 0, conv_count_ = 0,
+            scratch_count_ = 0;
 };
 
 }  // namespace striate

@@ -8,8 +8,17 @@ namespace striate {
 // The points a and b of the transforms (winograd.inl).
 constexpr float kWinogradNear = 0.625f, kWinogradFar = 1.5f;
 
-// Tiles that are transformed at a time.
-int64_t winograd_group(const ConvShape& conv);
+// Which passes of a convolution go by minimal filtering, and their shape.
+struct Filtering {
+    bool forward = false, input_gradient = false, weight_gradient = false;
+    WinogradShape shape{};
+};
+
+// Whether it has the kernels' form.
+bool winograd_fits(const ConvShape& conv);
+
+// The choice for a shape alone, but for its `group`, which is chosen too.
+Filtering winograd_filtering(WinogradShape shape);
 
 // Values of scratch memory that each of the three kernels may use.
 int64_t winograd_scratch(const WinogradShape& shape);
