@@ -167,7 +167,6 @@ void Checker::winograd(Sampler& sample) {
     s.OW = sample.between(1, 13);
     s.H = s.OH + 2;
     s.W = s.OW + 2;
-    shape.group = sample.between(1, 7);
     // The whole input, or what padding leaves of it.
     shape.top = sample.between(0, 1);
     shape.left = sample.between(0, 1);
@@ -189,7 +188,7 @@ void Checker::winograd(Sampler& sample) {
         kernels[size_t(i / 9)][t / 3][t % 3] = aW[i];
         turned[size_t(c * s.O + o)][back / 3][back % 3] = aW[i];
     }
-    Floats scratch(winograd_scratch(shape), 7.0f);
+    Floats scratch(winograd_scratch(s), 7.0f);
 
     Floats y(dy.count(), 7.0f);
     Doubles Y(dy.count());

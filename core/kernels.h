@@ -29,7 +29,6 @@ struct ConvShape {
 // Winograd's minimal filtering in tiles of 4 x 4 outputs.
 struct WinogradShape {
     ConvShape conv;
-    int64_t group;  // most tiles whose transforms are held at a time
     // The part of the input whose gradient is wanted: what padding added is not.
     int64_t top, left, rows, columns;
 };
@@ -112,7 +111,7 @@ struct Kernels {
     void (*conv_weight_gradient)(const ConvShape&, const T* x, const T* dy, T* dw,
                                  T* db);
 
-    // The same by minimal filtering, in `scratch` of winograd_scratch(shape) values
+    // The same by minimal filtering, in `scratch` of winograd_scratch(conv) values
     // (see winograd.h); dx is zero outside of the part that is wanted
     void (*winograd_forward)(const WinogradShape&, const T* x, const T* w,
                              const T* bias, T* y, T* scratch);

@@ -52,7 +52,7 @@ void Plan<T>::choose_filtering() {
     for (size_t i = 0; i < steps_.size(); ++i) {
         const Step& s = steps_[i];
         if (s.kind != Kind::conv || !winograd_fits(s.conv())) continue;
-        WinogradShape shape{s.conv(), 0, 0, 0, s.in.H, s.in.W};
+        WinogradShape shape{s.conv(), 0, 0, s.in.H, s.in.W};
         if (s.source >= 0 && steps_[size_t(s.source)].kind == Kind::pad) {
             const Step& pad = steps_[size_t(s.source)];
             shape.top = pad.top;
@@ -61,8 +61,8 @@ void Plan<T>::choose_filtering() {
             shape.columns = pad.in.W;
         }
         filtering_[i] = winograd_filtering(shape);
-        scratch_count_ =
-            std::max(scratch_count_, winograd_scratch(filtering_[i].shape));
+        if (filtering_[i].any())
+            scratch_count_ = std::max(scratch_count_, winograd_scratch(s.conv()));
     }
 }
 

@@ -20,12 +20,12 @@ constexpr int kPoints = 36, kTile = 4, kPatch = 6;
 STRIATE_INLINE void transform_patch(const Vector (&d)[6], Vector (&v)[6]) {
     const Vector even_a = d[4] - kB2 * d[2], odd_a = d[3] - kB2 * d[1];
     const Vector even_b = d[4] - kA2 * d[2], odd_b = d[3] - kA2 * d[1];
-    v[0] = (kA2 * kB2) * d[0] - (kA2 + kB2) * d[2] + d[4];
+    v[0] = (d[4] - (kA2 + kB2) * d[2]) + (kA2 * kB2) * d[0];
     v[1] = even_a + kA * odd_a;
     v[2] = even_a - kA * odd_a;
     v[3] = even_b + kB * odd_b;
     v[4] = even_b - kB * odd_b;
-    v[5] = (kA2 * kB2) * d[1] - (kA2 + kB2) * d[3] + d[5];
+    v[5] = (d[5] - (kA2 + kB2) * d[3]) + (kA2 * kB2) * d[1];
 }
 
 // G g
@@ -86,15 +86,31 @@ static void winograd_kernels(int64_t rows, int64_t columns, const float* w,
     }
 }
 
-// A window of planes [channels][H][W][L] that is cut into tiles, `across` of them in a
-// row; those at the lower and right edge may reach beyond it.
+// A window of planes [channels][H][W][L] that is cut into tiles, row by row; those at
+// its lower and right edge may reach beyond it.
 struct TiledWindow {
     int64_t H, W, top, left, rows, columns;
-    int64_t across() const { return (columns + kTile - 1) / kTile; }
-    int64_t tiles() const { return (rows + kTile - 1) / kTile * across(); }
-    int64_t tile_row(int64_t t) const { return top + t / across() * kTile; }
-    int64_t tile_column(int64_t t) const { return left + t % across() * kTile; }
 };
+struct Tile {
+    int64_t row, column;
+};
+STRIATE_INLINE int64_t tiles_across(const TiledWindow& window) {
+    return (window.columns + kTile - 1) / kTile;
+}
+STRIATE_INLINE int64_t tiles_of(const TiledWindow& window) {
+    return (window.rows + kTile - 1) / kTile * tiles_across(window);
+}
+STRIATE_INLINE Tile tile_at(const TiledWindow& window, int64_t t) {
+    const int64_t across = tiles_across(window);
+    return {window.top + t / across * kTile, window.left + t % across * kTile};
+}
+// Dividing anew for each tile would cost a third as much as its transform.
+STRIATE_INLINE void advance(const TiledWindow& window, Tile& tile) {
+    tile.column += kTile;
+    if (tile.column < window.left + window.columns) return;
+    tile.column = window.left;
+    tile.row += kTile;
+}
 
 // One patch of a plane from (row, column) on, transformed: to v, its values `stride`
 // apart. What lies outside of the plane is zero.
@@ -103,26 +119,36 @@ STRIATE_INLINE void patch_to_points(const float* plane, const TiledWindow& in,
                                     int64_t row, int64_t column, float* v,
                                     int64_t stride) {
     const float* corner = plane + (row * in.W + column) * kLanes;
-    Vector half[6][6];
+    // Half of the rows at a time: 36 values do not fit the registers.
     STRIATE_UNROLL
-    for (int j = 0; j < 6; ++j) {
-        Vector down[6];
+    for (int top = 0; top < 6; top += 3) {
+        Vector half[6][3];
         STRIATE_UNROLL
-        for (int i = 0; i < 6; ++i) {
-            const bool there = kInside || (uint64_t(row + i) < uint64_t(in.H) &&
-                                           uint64_t(column + j) < uint64_t(in.W));
-            down[i] = there ? load(corner + (i * in.W + j) * kLanes) : Vector{};
+        for (int j = 0; j < 6; ++j) {
+            Vector down[6], all[6];
+            STRIATE_UNROLL
+            for (int i = 0; i < 6; ++i) {
+                const bool there = kInside || (uint64_t(row + i) < uint64_t(in.H) &&
+                                               uint64_t(column + j) < uint64_t(in.W));
+                down[i] = there ? load(corner + (i * in.W + j) * kLanes) : Vector{};
+            }
+            transform_patch(down, all);
+            STRIATE_UNROLL
+            for (int i = 0; i < 3; ++i) half[j][i] = all[top + i];
         }
-        transform_patch(down, half[j]);
-    }
-    STRIATE_UNROLL
-    for (int i = 0; i < 6; ++i) {
-        const Vector across[6] = {half[0][i], half[1][i], half[2][i],
-                                  half[3][i], half[4][i], half[5][i]};
-        Vector whole[6];
-        transform_patch(across, whole);
         STRIATE_UNROLL
-        for (int j = 0; j < 6; ++j) store(v + (i * 6 + j) * stride, whole[j]);
+        for (int i = 0; i < 3; ++i) {
+            const Vector across[6] = {half[0][i], half[1][i], half[2][i],
+                                      half[3][i], half[4][i], half[5][i]};
+            Vector whole[6];
+            transform_patch(across, whole);
+            STRIATE_UNROLL
+            for (int j = 0; j < 6; ++j) {
+                store(v, whole[j]);
+                v += stride;
+                asm("" : "+r"(v));
+            }
+        }
     }
 }
 
@@ -132,8 +158,9 @@ static void patches_to_points(const float* x, int64_t channels, const TiledWindo
                               int64_t first, int64_t last, float* v, int64_t stride) {
     for (int64_t c = 0; c < channels; ++c) {
         const float* plane = x + c * in.H * in.W * kLanes;
-        for (int64_t t = first; t < last; ++t) {
-            const int64_t row = in.tile_row(t), column = in.tile_column(t);
+        Tile tile = tile_at(in, first);
+        for (int64_t t = first; t < last; ++t, advance(in, tile)) {
+            const int64_t row = tile.row, column = tile.column;
             const bool inside = row >= 0 && column >= 0 && row + kPatch <= in.H &&
                                 column + kPatch <= in.W;
             float* to = v + (c * (last - first) + t - first) * kLanes;
@@ -158,8 +185,9 @@ static void points_to_tiles(const float* m, int64_t stride, const float* bias,
     const int64_t bottom = out.top + out.rows, right = out.left + out.columns;
     for (int64_t o = 0; o < channels; ++o) {
         const Vector offset = broadcast(bias ? bias[o] : 0.0f);
-        for (int64_t t = first; t < last; ++t) {
-            const int64_t row = out.tile_row(t), column = out.tile_column(t);
+        Tile tile = tile_at(out, first);
+        for (int64_t t = first; t < last; ++t, advance(out, tile)) {
+            const int64_t row = tile.row, column = tile.column;
             const bool whole = row + kTile <= bottom && column + kTile <= right;
             for (int part = 0; part < kLanes; part += kWidth) {
                 const float* from =
@@ -200,9 +228,8 @@ STRIATE_INLINE int64_t points_stride(int64_t values) {
 // u[36][O][C]: what the forward pass and the gradient of the input have in common.
 static void winograd_pass(const float* x, int64_t C, const TiledWindow& in,
                           const float* u, int64_t u_stride, const float* bias, float* y,
-                          int64_t O, const TiledWindow& out, int64_t group,
-                          float* scratch) {
-    const Cut groups = cut(out.tiles(), group);
+                          int64_t O, const TiledWindow& out, float* scratch) {
+    const Cut groups = cut(tiles_of(out), kWinogradTiles);
     for (int64_t g = 0; g < groups.parts; ++g) {
         const int64_t first = cut_begin(groups, g), last = cut_begin(groups, g + 1);
         const int64_t tiles = last - first;
@@ -225,6 +252,6 @@ static void winograd_forward(const WinogradShape& shape, const float* x, const f
     winograd_kernels(s.O, s.C, w, 9 * s.C, 9, false, scratch, stride);
     const TiledWindow in = {s.H, s.W, 0, 0, s.OH, s.OW};
     const TiledWindow out = {s.OH, s.OW, 0, 0, s.OH, s.OW};
-    winograd_pass(x, s.C, in, scratch, stride, bias, y, s.O, out, shape.group,
+    winograd_pass(x, s.C, in, scratch, stride, bias, y, s.O, out,
                   scratch + kPoints * stride);
 }

@@ -14,7 +14,7 @@ static void winograd_input_gradient(const WinogradShape& shape, const float* w,
                              shape.left, shape.rows, shape.columns};
     if (shape.rows < s.H || shape.columns < s.W)
         memset(dx, 0, sizeof(float) * size_t(s.C * s.H * s.W * kLanes));
-    winograd_pass(dy, s.O, in, scratch, stride, nullptr, dx, s.C, out, shape.group,
+    winograd_pass(dy, s.O, in, scratch, stride, nullptr, dx, s.C, out,
                   scratch + kPoints * stride);
 }
 
@@ -71,8 +71,9 @@ static void gradients_to_points(const float* dy, int64_t O, const TiledWindow& o
                                 int64_t first, int64_t last, float* p, int64_t units,
                                 int64_t stride) {
     const int64_t plane = out.H * out.W * kLanes;
-    for (int64_t t = first; t < last; ++t) {
-        const int64_t row = out.tile_row(t), column = out.tile_column(t);
+    Tile tile = tile_at(out, first);
+    for (int64_t t = first; t < last; ++t, advance(out, tile)) {
+        const int64_t row = tile.row, column = tile.column;
         for (int64_t o = 0; o < O; o += kLanes) {
             alignas(64) float turned[kTile * kTile][kLanes * kLanes];
             for (int i = 0; i < kTile; ++i)
@@ -200,7 +201,7 @@ static void winograd_weight_gradient(const WinogradShape& shape, const float* x,
     memset(z, 0, sizeof(float) * size_t(kPoints * z_stride));
     const TiledWindow in = {s.H, s.W, 0, 0, s.OH, s.OW};
     const TiledWindow out = {s.OH, s.OW, 0, 0, s.OH, s.OW};
-    const Cut groups = cut(out.tiles(), shape.group);
+    const Cut groups = cut(tiles_of(out), kWinogradTiles);
     for (int64_t g = 0; g < groups.parts; ++g) {
         const int64_t first = cut_begin(groups, g), last = cut_begin(groups, g + 1);
         const int64_t depth = (last - first) * kLanes;
