@@ -1,13 +1,12 @@
 // Winograd's minimal filtering against direct convolution.
 //
-// Its bound is that of a sum of products (checker.h) with two differences. The terms
-// are what the transforms make of inputs and weights, the parts of one value taken by
-// their magnitudes: for the forward pass
+// Its bound is that of a sum of products (checker.h) with two differences. Its terms
+// are those that the transforms make of inputs and weights, all by their magnitudes: of
+// the forward pass
 //     |A'| [sum over c of (|G| |g| |G'|) * (|B'| |d| |B|)] |A|,
-// which is some ten times the plain sum of magnitudes, and is all that the error can
-// grow by (Barabasz et al. 2020, theorem 2). And beside the additions of the sum, a
-// term goes through no more than kRoundings others: two in each of the 1D transforms
-// of a kernel and of a patch, four in those of the sums, and those of the constants.
+// which bounds what rounding errors grow to (Barabasz et al. 2020, section 4). And
+// beside the additions of the sum, a term meets up to kRoundings others: two transforms
+// of each factor and of the result, with no more than 4 each and 2 of G's constants.
 #include <array>
 
 #include "checker.h"
@@ -17,7 +16,7 @@ namespace striate {
 
 namespace {
 
-constexpr int64_t kRoundings = 24;
+constexpr int64_t kRoundings = 30;
 
 template <size_t R, size_t C>
 using Matrix = std::array<std::array<double, C>, R>;
@@ -174,8 +173,7 @@ void Checker::winograd(Sampler& sample) {
     shape.columns = s.W - shape.left - sample.between(0, 1);
     const std::string name = " C=" + std::to_string(s.C) + " O=" + std::to_string(s.O) +
                              " out=" + std::to_string(s.OH) + "x" +
-                             std::to_string(s.OW) +
-                             " group=" + std::to_string(shape.group);
+                             std::to_string(s.OW);
     const Floats x(s.C * s.H * s.W * kLanes, sample), w(s.O * s.C * 9, sample);
     const Floats bias(s.O, sample), dy(s.O * s.OH * s.OW * kLanes, sample);
     const bool biased = sample.between(0, 1);
