@@ -30,18 +30,23 @@ constexpr Matrix<6, 6> kPatches = {{{aa * bb, 0, -aa - bb, 0, 1, 0},
                                     {0, -aa* b, -aa, b, 1, 0},
                                     {0, aa* b, -aa, -b, 1, 0},
                                     {0, aa* bb, 0, -aa - bb, 0, 1}}};
-constexpr Matrix<6, 3> kKernels = {{{1.0 / (aa * bb), 0, 0},
-                                    {ga, ga* a, ga* aa},
-                                    {ga, -ga* a, ga* aa},
-                                    {gb, gb* b, gb* bb},
-                                    {gb, -gb* b, gb* bb},
-                                    {0, 0, 1}}};
-constexpr Matrix<6, 4> kSums = {{{1, 0, 0, 0},
-                                 {1, a, aa, aa* a},
-                                 {1, -a, aa, -aa* a},
-                                 {1, b, bb, bb* b},
-                                 {1, -b, bb, -bb* b},
-                                 {0, 0, 0, 1}}};
+// The polynomials of N coefficients at the six points, times scales: G and A.
+template <size_t N>
+constexpr Matrix<6, N> evaluations(double zero, double near, double far) {
+    Matrix<6, N> m{};
+    const double points[] = {0.0, a, -a, b, -b},
+                 scales[] = {zero, near, near, far, far};
+    for (size_t i = 0; i < 5; ++i) {
+        double power = scales[i];
+        for (size_t k = 0; k < N; ++k, power *= points[i]) m[i][k] = power;
+    }
+    m[5][N - 1] = 1.0;
+    return m;
+}
+template <size_t K>
+constexpr Matrix<6, K> kKernels = evaluations<K>(1.0 / (aa * bb), ga, gb);
+template <size_t M>
+constexpr Matrix<6, M> kSums = evaluations<M>(1.0, 1.0, 1.0);
 
 // |M| x |M'|
 template <size_t R, size_t C>
@@ -84,17 +89,19 @@ Matrix<N, N> cut_out(const double* plane, int64_t H, int64_t W, int64_t row,
     return x;
 }
 
-// Planes x[C][H][W][L] and the window of y[O][H][W][L] that comes of them, its tiles'
-// patches beginning at (row, column) of x.
+// Planes x[C][H][W][L] and the window of y[O][H][W][L] that comes of them by K x K
+// kernels, its tiles' patches beginning at (row, column) of x.
+template <size_t K>
 struct Pass {
+    static constexpr int64_t M = 7 - K;
     int64_t C, H, W, row, column;
     int64_t O, out_H, out_W, top, left, rows, columns;
 
     // Calls visit(row in the window, column in the window, lane) for every tile.
     template <class Visit>
     void for_each_tile(Visit visit) const {
-        for (int64_t h = 0; h < rows; h += 4)
-            for (int64_t w = 0; w < columns; w += 4)
+        for (int64_t h = 0; h < rows; h += M)
+            for (int64_t w = 0; w < columns; w += M)
                 for (int64_t l = 0; l < kLanes; ++l) visit(h, w, l);
     }
     std::vector<Points> patches(const Doubles& x, int64_t h, int64_t w,
@@ -108,11 +115,13 @@ struct Pass {
 };
 
 // The terms of y's window from magnitudes of x and of kernels[O][C].
-Doubles terms_of_pass(const Pass& s, const Doubles& x,
-                      const std::vector<Matrix<3, 3>>& kernels) {
+template <size_t K>
+Doubles terms_of_pass(const Pass<K>& s, const Doubles& x,
+                      const std::vector<Matrix<K, K>>& kernels) {
+    constexpr size_t M = 7 - K;
     std::vector<Points> points;
-    for (const Matrix<3, 3>& kernel : kernels)
-        points.push_back(spread(kKernels, kernel));
+    for (const Matrix<K, K>& kernel : kernels)
+        points.push_back(spread(kKernels<K>, kernel));
     Doubles y(s.O * s.out_H * s.out_W * kLanes);
     s.for_each_tile([&](int64_t h, int64_t w, int64_t l) {
         const std::vector<Points> patches = s.patches(x, h, w, l);
@@ -120,9 +129,9 @@ Doubles terms_of_pass(const Pass& s, const Doubles& x,
             Points sum{};
             for (int64_t c = 0; c < s.C; ++c)
                 add_products(points[size_t(o * s.C + c)], patches[size_t(c)], sum);
-            const Matrix<4, 4> tile = gather(kSums, sum);
-            for (int64_t i = 0; i < 4 && h + i < s.rows; ++i)
-                for (int64_t j = 0; j < 4 && w + j < s.columns; ++j)
+            const Matrix<M, M> tile = gather(kSums<M>, sum);
+            for (int64_t i = 0; i < s.M && h + i < s.rows; ++i)
+                for (int64_t j = 0; j < s.M && w + j < s.columns; ++j)
                     y[((o * s.out_H + s.top + h + i) * s.out_W + s.left + w + j) *
                           kLanes +
                       l] = tile[size_t(i)][size_t(j)];
@@ -131,23 +140,25 @@ Doubles terms_of_pass(const Pass& s, const Doubles& x,
     return y;
 }
 
-// The terms of dw[O][C][9] from magnitudes of x and dy.
-Doubles terms_of_weights(const Pass& s, const Doubles& x, const Doubles& dy) {
+// The terms of dw[O][C][K][K] from magnitudes of x and dy.
+template <size_t K>
+Doubles terms_of_weights(const Pass<K>& s, const Doubles& x, const Doubles& dy) {
     std::vector<Points> sums(size_t(s.O * s.C));
     s.for_each_tile([&](int64_t h, int64_t w, int64_t l) {
         const std::vector<Points> patches = s.patches(x, h, w, l);
         for (int64_t o = 0; o < s.O; ++o) {
-            const Points above =
-                spread(kSums, cut_out<4>(dy.data() + o * s.out_H * s.out_W * kLanes,
-                                         s.out_H, s.out_W, h, w, l));
+            const Points above = spread(
+                kSums<7 - K>, cut_out<7 - K>(dy.data() + o * s.out_H * s.out_W * kLanes,
+                                             s.out_H, s.out_W, h, w, l));
             for (int64_t c = 0; c < s.C; ++c)
                 add_products(above, patches[size_t(c)], sums[size_t(o * s.C + c)]);
         }
     });
-    Doubles dw(s.O * s.C * 9);
+    Doubles dw(s.O * s.C * int64_t(K * K));
     for (size_t k = 0; k < sums.size(); ++k) {
-        const Matrix<3, 3> taps = gather(kKernels, sums[k]);
-        for (size_t t = 0; t < 9; ++t) dw[int64_t(k * 9 + t)] = taps[t / 3][t % 3];
+        const Matrix<K, K> taps = gather(kKernels<K>, sums[k]);
+        for (size_t t = 0; t < K * K; ++t)
+            dw[int64_t(k * K * K + t)] = taps[t / K][t % K];
     }
     return dw;
 }
@@ -155,36 +166,47 @@ Doubles terms_of_weights(const Pass& s, const Doubles& x, const Doubles& dy) {
 }  // namespace
 
 void Checker::winograd(Sampler& sample) {
+    if (sample.between(0, 2)) {
+        winograd<3>(sample);
+    } else {
+        winograd<5>(sample);
+    }
+}
+
+template <size_t K>
+void Checker::winograd(Sampler& sample) {
+    constexpr int64_t taps = K * K;
     WinogradShape shape{};
     ConvShape& s = shape.conv;
     const int64_t most = sample.between(0, 1) ? 6 : 33;
     s.C = sample.between(1, most);
     s.O = sample.between(1, most);
-    s.KH = s.KW = 3;
+    s.KH = s.KW = K;
     s.stride_h = s.stride_w = s.dilation_h = s.dilation_w = s.groups = 1;
     s.OH = sample.between(1, 13);
     s.OW = sample.between(1, 13);
-    s.H = s.OH + 2;
-    s.W = s.OW + 2;
+    s.H = s.OH + K - 1;
+    s.W = s.OW + K - 1;
     // The whole input, or what padding leaves of it.
-    shape.top = sample.between(0, 1);
-    shape.left = sample.between(0, 1);
-    shape.rows = s.H - shape.top - sample.between(0, 1);
-    shape.columns = s.W - shape.left - sample.between(0, 1);
-    const std::string name = " C=" + std::to_string(s.C) + " O=" + std::to_string(s.O) +
+    shape.top = sample.between(0, K / 2);
+    shape.left = sample.between(0, K / 2);
+    shape.rows = s.H - shape.top - sample.between(0, K / 2);
+    shape.columns = s.W - shape.left - sample.between(0, K / 2);
+    const std::string name = " kernel=" + std::to_string(K) +
+                             " C=" + std::to_string(s.C) + " O=" + std::to_string(s.O) +
                              " out=" + std::to_string(s.OH) + "x" +
                              std::to_string(s.OW);
-    const Floats x(s.C * s.H * s.W * kLanes, sample), w(s.O * s.C * 9, sample);
+    const Floats x(s.C * s.H * s.W * kLanes, sample), w(s.O * s.C * taps, sample);
     const Floats bias(s.O, sample), dy(s.O * s.OH * s.OW * kLanes, sample);
     const bool biased = sample.between(0, 1);
     const Doubles X = widen(x), W = widen(w), B = widen(bias), DY = widen(dy);
     const Doubles aX = widen(x, true), aW = widen(w, true), aDY = widen(dy, true);
-    std::vector<Matrix<3, 3>> kernels(size_t(s.O * s.C)), turned(kernels.size());
-    for (int64_t i = 0; i < s.O * s.C * 9; ++i) {
-        const int64_t o = i / 9 / s.C, c = i / 9 % s.C;
-        const size_t t = size_t(i % 9), back = 8 - t;
-        kernels[size_t(i / 9)][t / 3][t % 3] = aW[i];
-        turned[size_t(c * s.O + o)][back / 3][back % 3] = aW[i];
+    std::vector<Matrix<K, K>> kernels(size_t(s.O * s.C)), turned(kernels.size());
+    for (int64_t i = 0; i < w.count(); ++i) {
+        const int64_t o = i / taps / s.C, c = i / taps % s.C;
+        const size_t t = size_t(i % taps), back = K * K - 1 - t;
+        kernels[size_t(i / taps)][t / K][t % K] = aW[i];
+        turned[size_t(c * s.O + o)][back / K][back % K] = aW[i];
     }
     Floats scratch(winograd_scratch(s), 7.0f);
 
@@ -194,7 +216,7 @@ void Checker::winograd(Sampler& sample) {
                            y.data(), scratch.data());
     wide_.winograd_forward(shape, X.data(), W.data(), biased ? B.data() : nullptr,
                            Y.data(), nullptr);
-    const Pass forward = {s.C, s.H, s.W, 0, 0, s.O, s.OH, s.OW, 0, 0, s.OH, s.OW};
+    const Pass<K> forward = {s.C, s.H, s.W, 0, 0, s.O, s.OH, s.OW, 0, 0, s.OH, s.OW};
     Doubles terms = terms_of_pass(forward, aX, kernels);
     for (int64_t i = 0; biased && i < terms.count(); ++i)
         terms[i] += std::fabs(B[i / (s.OH * s.OW * kLanes)]);
@@ -205,9 +227,18 @@ void Checker::winograd(Sampler& sample) {
     fast_.winograd_input_gradient(shape, w.data(), dy.data(), dx.data(),
                                   scratch.data());
     wide_.winograd_input_gradient(shape, W.data(), DY.data(), DX.data(), nullptr);
-    const Pass backward = {
-        s.O, s.OH, s.OW,      shape.top - 2, shape.left - 2, s.C,
-        s.H, s.W,  shape.top, shape.left,    shape.rows,     shape.columns};
+    const Pass<K> backward = {s.O,
+                              s.OH,
+                              s.OW,
+                              shape.top - int64_t(K - 1),
+                              shape.left - int64_t(K - 1),
+                              s.C,
+                              s.H,
+                              s.W,
+                              shape.top,
+                              shape.left,
+                              shape.rows,
+                              shape.columns};
     compare_sums("winograd_input_gradient" + name, dx, DX,
                  terms_of_pass(backward, aDY, turned), s.O + kRoundings);
 
@@ -219,10 +250,12 @@ void Checker::winograd(Sampler& sample) {
     wide_.winograd_weight_gradient(shape, X.data(), DY.data(), DW.data(), DB.data(),
                                    nullptr);
     terms = terms_of_weights(forward, aX, aDY);
+    const int64_t tiles =
+        (s.OH + forward.M - 1) / forward.M * ((s.OW + forward.M - 1) / forward.M);
     for (int64_t i = 0; i < terms.count(); ++i) terms[i] += 0.25;
     for (int64_t i = 0; i < dy.count(); ++i) aDB[i / (s.OH * s.OW * kLanes)] += aDY[i];
     compare_sums("winograd_weight_gradient" + name, dw, DW, terms,
-                 (s.OH + 3) / 4 * ((s.OW + 3) / 4) * kLanes + kRoundings);
+                 tiles * kLanes + kRoundings);
     compare_sums("winograd bias gradient" + name, db, DB, aDB,
                  s.OH * s.OW * kLanes + 1);
     if (!scratch.intact()) fail("winograd wrote outside of its scratch memory" + name);

@@ -25,8 +25,8 @@ struct ConvShape {
     int64_t KH, KW, stride_h, stride_w, dilation_h, dilation_w, groups;
 };
 
-// A convolution with 3 x 3 kernels, stride 1, dilation 1 and one group, computed by
-// Winograd's minimal filtering in tiles of 4 x 4 outputs.
+// A convolution with 3 x 3 or 5 x 5 kernels, stride 1, dilation 1 and one group,
+// computed by Winograd's minimal filtering in tiles of 4 x 4 or 2 x 2 outputs.
 struct WinogradShape {
     ConvShape conv;
     // The part of the input whose gradient is wanted: what padding added is not.

@@ -1,6 +1,6 @@
-// Winograd's minimal filtering F(4 x 4, 3 x 3) (Lavin and Gray 2016): 4 x 4 outputs
-// from a 6 x 6 patch d of the input and a 3 x 3 kernel g by 36 multiplications, not
-// 144:
+// Winograd's minimal filtering (Lavin and Gray 2016): M x M outputs from a 6 x 6 patch
+// d of the input and a K x K kernel g, K = 3 and M = 4 or K = 5 and M = 2, by 36
+// multiplications, not 144 or 100:
 //     Y = A' [sum over c of (G g G') * (B' d B)] A,
 // where * is by element. Each 1D transform evaluates polynomials at the points 0, a,
 // -a, b, -b and infinity. With images in lanes all transforms are sums of vectors, and
@@ -9,12 +9,14 @@
 
 constexpr float kA = kWinogradNear, kB = kWinogradFar;
 constexpr float kA2 = kA * kA, kB2 = kB * kB;
+constexpr float kPowersA[] = {1.0f, kA, kA2, kA2* kA, kA2* kA2};
+constexpr float kPowersB[] = {1.0f, kB, kB2, kB2* kB, kB2* kB2};
 // What the rows of G are divided by: for 0, +-a and +-b.
 constexpr float kG0 = 1.0f / (kA2 * kB2);
 constexpr float kGA = 1.0f / (2.0f * kA2 * (kA2 - kB2));
 constexpr float kGB = 1.0f / (2.0f * kB2 * (kB2 - kA2));
 
-constexpr int kPoints = 36, kTile = 4, kPatch = 6;
+constexpr int kPoints = 36, kPatch = 6;
 
 // B' d
 STRIATE_INLINE void transform_patch(const Vector (&d)[6], Vector (&v)[6]) {
@@ -28,56 +30,72 @@ STRIATE_INLINE void transform_patch(const Vector (&d)[6], Vector (&v)[6]) {
     v[5] = (d[5] - (kA2 + kB2) * d[3]) + (kA2 * kB2) * d[1];
 }
 
-// G g
-STRIATE_INLINE void transform_kernel(const Vector (&g)[3], Vector (&u)[6]) {
-    const Vector even_a = kGA * g[0] + (kGA * kA2) * g[2];
-    const Vector even_b = kGB * g[0] + (kGB * kB2) * g[2];
-    u[0] = kG0 * g[0];
-    u[1] = even_a + (kGA * kA) * g[1];
-    u[2] = even_a - (kGA * kA) * g[1];
-    u[3] = even_b + (kGB * kB) * g[1];
-    u[4] = even_b - (kGB * kB) * g[1];
-    u[5] = g[2];
+// The polynomial of N coefficients at the six points, those of 0, a and b scaled: G g
+// and A g.
+template <int N>
+STRIATE_INLINE void evaluate(const Vector (&g)[N], float zero, float near, float far,
+                             Vector (&u)[6]) {
+    Vector even_a = near * g[0], odd_a = (near * kA) * g[1];
+    Vector even_b = far * g[0], odd_b = (far * kB) * g[1];
+    STRIATE_UNROLL
+    for (int k = 2; k < N; ++k) {
+        (k % 2 ? odd_a : even_a) += (near * kPowersA[k]) * g[k];
+        (k % 2 ? odd_b : even_b) += (far * kPowersB[k]) * g[k];
+    }
+    u[0] = zero * g[0];
+    u[1] = even_a + odd_a;
+    u[2] = even_a - odd_a;
+    u[3] = even_b + odd_b;
+    u[4] = even_b - odd_b;
+    u[5] = g[N - 1];
 }
 
-// A' m
-STRIATE_INLINE void transform_sums(const Vector (&m)[6], Vector (&y)[4]) {
+// Its adjoint: A' m and G' m.
+template <int N>
+STRIATE_INLINE void combine(const Vector (&m)[6], float zero, float near, float far,
+                            Vector (&y)[N]) {
     const Vector even_a = m[1] + m[2], odd_a = m[1] - m[2];
     const Vector even_b = m[3] + m[4], odd_b = m[3] - m[4];
-    y[0] = m[0] + even_a + even_b;
-    y[1] = kA * odd_a + kB * odd_b;
-    y[2] = kA2 * even_a + kB2 * even_b;
-    y[3] = m[5] + (kA2 * kA) * odd_a + (kB2 * kB) * odd_b;
+    STRIATE_UNROLL
+    for (int k = 0; k < N; ++k)
+        y[k] = (near * kPowersA[k]) * (k % 2 ? odd_a : even_a) +
+               (far * kPowersB[k]) * (k % 2 ? odd_b : even_b);
+    y[0] += zero * m[0];
+    y[N - 1] += m[5];
 }
 
-// u[36][rows][columns], its matrices `stride` apart, from kernels of 9 taps that lie
-// row_step and column_step apart, in the order of the taps or in reverse. Vectors run
-// along the columns, the last one of a row over its end: the next row follows it, and
-// behind the last one there is room.
+// u[36][rows][columns], its matrices `stride` apart, from kernels of K x K taps that
+// lie row_step and column_step apart, in the order of the taps or in reverse. Vectors
+// run along the columns, the last one of a row over its end: the next row follows it,
+// and behind the last one there is room.
+template <int K>
 static void winograd_kernels(int64_t rows, int64_t columns, const float* w,
                              int64_t row_step, int64_t column_step, bool reverse,
                              float* u, int64_t stride) {
     for (int64_t row = 0; row < rows; ++row) {
         for (int64_t column = 0; column < columns; column += kWidth) {
-            alignas(64) float taps[9][kWidth] = {};
+            alignas(64) float taps[K * K][kWidth] = {};
             const int64_t left = columns - column;
             for (int64_t i = 0; i < (left < kWidth ? left : kWidth); ++i) {
                 const float* kernel = w + row * row_step + (column + i) * column_step;
-                for (int t = 0; t < 9; ++t) taps[t][i] = kernel[reverse ? 8 - t : t];
+                for (int t = 0; t < K * K; ++t)
+                    taps[t][i] = kernel[reverse ? K * K - 1 - t : t];
             }
-            Vector half[3][6];
+            Vector half[K][6];
             STRIATE_UNROLL
-            for (int j = 0; j < 3; ++j) {
-                const Vector down[3] = {load(taps[j]), load(taps[3 + j]),
-                                        load(taps[6 + j])};
-                transform_kernel(down, half[j]);
+            for (int j = 0; j < K; ++j) {
+                Vector down[K];
+                STRIATE_UNROLL
+                for (int i = 0; i < K; ++i) down[i] = load(taps[i * K + j]);
+                evaluate(down, kG0, kGA, kGB, half[j]);
             }
             float* to = u + row * columns + column;
             STRIATE_UNROLL
             for (int i = 0; i < 6; ++i) {
-                const Vector across[3] = {half[0][i], half[1][i], half[2][i]};
-                Vector whole[6];
-                transform_kernel(across, whole);
+                Vector across[K], whole[6];
+                STRIATE_UNROLL
+                for (int j = 0; j < K; ++j) across[j] = half[j][i];
+                evaluate(across, kG0, kGA, kGB, whole);
                 STRIATE_UNROLL
                 for (int j = 0; j < 6; ++j)
                     store_loose(to + (i * 6 + j) * stride, whole[j]);
@@ -86,30 +104,31 @@ static void winograd_kernels(int64_t rows, int64_t columns, const float* w,
     }
 }
 
-// A window of planes [channels][H][W][L] that is cut into tiles, row by row; those at
-// its lower and right edge may reach beyond it.
+// A window of planes [channels][H][W][L] that is cut into square tiles, row by row;
+// those at its lower and right edge may reach beyond it.
 struct TiledWindow {
-    int64_t H, W, top, left, rows, columns;
+    int64_t H, W, top, left, rows, columns, tile;
 };
 struct Tile {
     int64_t row, column;
 };
 STRIATE_INLINE int64_t tiles_across(const TiledWindow& window) {
-    return (window.columns + kTile - 1) / kTile;
+    return (window.columns + window.tile - 1) / window.tile;
 }
 STRIATE_INLINE int64_t tiles_of(const TiledWindow& window) {
-    return (window.rows + kTile - 1) / kTile * tiles_across(window);
+    return (window.rows + window.tile - 1) / window.tile * tiles_across(window);
 }
 STRIATE_INLINE Tile tile_at(const TiledWindow& window, int64_t t) {
     const int64_t across = tiles_across(window);
-    return {window.top + t / across * kTile, window.left + t % across * kTile};
+    return {window.top + t / across * window.tile,
+            window.left + t % across * window.tile};
 }
 // Dividing anew for each tile would cost a third as much as its transform.
 STRIATE_INLINE void advance(const TiledWindow& window, Tile& tile) {
-    tile.column += kTile;
+    tile.column += window.tile;
     if (tile.column < window.left + window.columns) return;
     tile.column = window.left;
-    tile.row += kTile;
+    tile.row += window.tile;
 }
 
 // One patch of a plane from (row, column) on, transformed: to v, its values `stride`
@@ -179,6 +198,7 @@ static void patches_to_points(const float* x, int64_t channels, const TiledWindo
 
 // The tiles [first, last) of y's window from m[36][channels][last - first][L], plus
 // bias[channels], which may be null.
+template <int M>
 static void points_to_tiles(const float* m, int64_t stride, const float* bias,
                             int64_t channels, const TiledWindow& out, int64_t first,
                             int64_t last, float* y) {
@@ -188,28 +208,28 @@ static void points_to_tiles(const float* m, int64_t stride, const float* bias,
         Tile tile = tile_at(out, first);
         for (int64_t t = first; t < last; ++t, advance(out, tile)) {
             const int64_t row = tile.row, column = tile.column;
-            const bool whole = row + kTile <= bottom && column + kTile <= right;
+            const bool whole = row + M <= bottom && column + M <= right;
             for (int part = 0; part < kLanes; part += kWidth) {
                 const float* from =
                     m + (o * (last - first) + t - first) * kLanes + part;
                 float* to = y + ((o * out.H + row) * out.W + column) * kLanes + part;
-                Vector half[6][4];
+                Vector half[6][M];
                 STRIATE_UNROLL
                 for (int j = 0; j < 6; ++j) {
                     Vector down[6];
                     STRIATE_UNROLL
                     for (int i = 0; i < 6; ++i)
                         down[i] = load(from + (i * 6 + j) * stride);
-                    transform_sums(down, half[j]);
+                    combine(down, 1.0f, 1.0f, 1.0f, half[j]);
                 }
                 STRIATE_UNROLL
-                for (int i = 0; i < kTile; ++i) {
+                for (int i = 0; i < M; ++i) {
                     const Vector across[6] = {half[0][i], half[1][i], half[2][i],
                                               half[3][i], half[4][i], half[5][i]};
-                    Vector values[4];
-                    transform_sums(across, values);
+                    Vector values[M];
+                    combine(across, 1.0f, 1.0f, 1.0f, values);
                     STRIATE_UNROLL
-                    for (int j = 0; j < kTile; ++j)
+                    for (int j = 0; j < M; ++j)
                         if (whole || (row + i < bottom && column + j < right))
                             store(to + (i * out.W + j) * kLanes, values[j] + offset);
                 }
@@ -226,6 +246,7 @@ STRIATE_INLINE int64_t points_stride(int64_t values) {
 
 // y's window [O] from the patches of x [C] at the window `in`, by transformed kernels
 // u[36][O][C]: what the forward pass and the gradient of the input have in common.
+template <int M>
 static void winograd_pass(const float* x, int64_t C, const TiledWindow& in,
                           const float* u, int64_t u_stride, const float* bias, float* y,
                           int64_t O, const TiledWindow& out, float* scratch) {
@@ -241,17 +262,23 @@ static void winograd_pass(const float* x, int64_t C, const TiledWindow& in,
         for (int p = 0; p < kPoints; ++p)
             conv_forward(product, v + p * v_stride, u + p * u_stride, nullptr,
                          m + p * m_stride);
-        points_to_tiles(m, m_stride, bias, O, out, first, last, y);
+        points_to_tiles<M>(m, m_stride, bias, O, out, first, last, y);
     }
+}
+
+template <int K>
+static void winograd_forward(const ConvShape& s, const float* x, const float* w,
+                             const float* bias, float* y, float* scratch) {
+    const int64_t stride = points_stride(s.O * s.C);
+    winograd_kernels<K>(s.O, s.C, w, K * K * s.C, K * K, false, scratch, stride);
+    const TiledWindow in = {s.H, s.W, 0, 0, s.OH, s.OW, 7 - K};
+    const TiledWindow out = {s.OH, s.OW, 0, 0, s.OH, s.OW, 7 - K};
+    winograd_pass<7 - K>(x, s.C, in, scratch, stride, bias, y, s.O, out,
+                         scratch + kPoints * stride);
 }
 
 static void winograd_forward(const WinogradShape& shape, const float* x, const float* w,
                              const float* bias, float* y, float* scratch) {
-    const ConvShape& s = shape.conv;
-    const int64_t stride = points_stride(s.O * s.C);
-    winograd_kernels(s.O, s.C, w, 9 * s.C, 9, false, scratch, stride);
-    const TiledWindow in = {s.H, s.W, 0, 0, s.OH, s.OW};
-    const TiledWindow out = {s.OH, s.OW, 0, 0, s.OH, s.OW};
-    winograd_pass(x, s.C, in, scratch, stride, bias, y, s.O, out,
-                  scratch + kPoints * stride);
+    const auto pass = shape.conv.KW == 3 ? winograd_forward<3> : winograd_forward<5>;
+    pass(shape.conv, x, w, bias, y, scratch);
 }

@@ -1,21 +1,42 @@
 // Winograd's minimal filtering, backward: gradient of the input, gradient of the
 // weights.
 
+// Zeros around the window of planes x[channels][H][W][L].
+static void clear_around(const TiledWindow& window, int64_t channels, float* x) {
+    const auto clear = [x](int64_t from, int64_t to) {
+        memset(x + from * kLanes, 0, sizeof(float) * size_t((to - from) * kLanes));
+    };
+    for (int64_t row = 0; row < channels * window.H; ++row) {
+        const int64_t inside = row % window.H - window.top, begin = row * window.W;
+        const bool crosses = inside >= 0 && inside < window.rows;
+        clear(begin, begin + (crosses ? window.left : window.W));
+        if (crosses) clear(begin + window.left + window.columns, begin + window.W);
+    }
+}
+
 // The gradient of the input is a convolution too, of the output's gradient with zeros
 // around it and kernels turned by half a circle, from O to C channels.
+template <int K>
 static void winograd_input_gradient(const WinogradShape& shape, const float* w,
                                     const float* dy, float* dx, float* scratch) {
     const ConvShape& s = shape.conv;
     const int64_t stride = points_stride(s.C * s.O);
-    winograd_kernels(s.C, s.O, w, 9, 9 * s.C, true, scratch, stride);
-    const TiledWindow in = {s.OH,           s.OW,       shape.top - 2,
-                            shape.left - 2, shape.rows, shape.columns};
-    const TiledWindow out = {s.H,        s.W,        shape.top,
-                             shape.left, shape.rows, shape.columns};
-    if (shape.rows < s.H || shape.columns < s.W)
-        memset(dx, 0, sizeof(float) * size_t(s.C * s.H * s.W * kLanes));
-    winograd_pass(dy, s.O, in, scratch, stride, nullptr, dx, s.C, out,
-                  scratch + kPoints * stride);
+    winograd_kernels<K>(s.C, s.O, w, K * K, K * K * s.C, true, scratch, stride);
+    const TiledWindow in = {
+        s.OH,          s.OW, shape.top - (K - 1), shape.left - (K - 1), shape.rows,
+        shape.columns, 7 - K};
+    const TiledWindow out = {s.H,        s.W,           shape.top, shape.left,
+                             shape.rows, shape.columns, 7 - K};
+    clear_around(out, s.C, dx);
+    winograd_pass<7 - K>(dy, s.O, in, scratch, stride, nullptr, dx, s.C, out,
+                         scratch + kPoints * stride);
+}
+
+static void winograd_input_gradient(const WinogradShape& shape, const float* w,
+                                    const float* dy, float* dx, float* scratch) {
+    const auto pass =
+        shape.conv.KW == 3 ? winograd_input_gradient<3> : winograd_input_gradient<5>;
+    pass(shape, w, dy, dx, scratch);
 }
 
 // ---- gradient of the weights --------------------------------------------------------
@@ -24,27 +45,6 @@ static void winograd_input_gradient(const WinogradShape& shape, const float* w,
 // each of the 36 C O places would be dear. Instead the output's gradient is turned so
 // that lanes are 16 output channels; the middle is then 36 products of matrices whose
 // inner dimension is tiles and images, with the patches as broadcast operands.
-
-// A g
-STRIATE_INLINE void transform_gradient(const Vector (&g)[4], Vector (&p)[6]) {
-    const Vector even_a = g[0] + kA2 * g[2], odd_a = g[1] + kA2 * g[3];
-    const Vector even_b = g[0] + kB2 * g[2], odd_b = g[1] + kB2 * g[3];
-    p[0] = g[0];
-    p[1] = even_a + kA * odd_a;
-    p[2] = even_a - kA * odd_a;
-    p[3] = even_b + kB * odd_b;
-    p[4] = even_b - kB * odd_b;
-    p[5] = g[3];
-}
-
-// G' z
-STRIATE_INLINE void transform_products(const Vector (&z)[6], Vector (&g)[3]) {
-    const Vector even_a = z[1] + z[2], odd_a = z[1] - z[2];
-    const Vector even_b = z[3] + z[4], odd_b = z[3] - z[4];
-    g[0] = kG0 * z[0] + kGA * even_a + kGB * even_b;
-    g[1] = (kGA * kA) * odd_a + (kGB * kB) * odd_b;
-    g[2] = z[5] + (kGA * kA2) * even_a + (kGB * kB2) * even_b;
-}
 
 // The 16 images of 16 channels (those beyond `channels` are zero) at one place, turned:
 // turned[image][channel] from x[channel][image], channels `plane` apart.
@@ -67,6 +67,7 @@ STRIATE_INLINE void turn_lanes(const float* x, int64_t plane, int64_t channels,
 
 // p[36][last - first][L images][units], its matrices `stride` apart, from the tiles
 // [first, last) of dy[O]; units is O up to the next multiple of 16.
+template <int M>
 static void gradients_to_points(const float* dy, int64_t O, const TiledWindow& out,
                                 int64_t first, int64_t last, float* p, int64_t units,
                                 int64_t stride) {
@@ -75,33 +76,32 @@ static void gradients_to_points(const float* dy, int64_t O, const TiledWindow& o
     for (int64_t t = first; t < last; ++t, advance(out, tile)) {
         const int64_t row = tile.row, column = tile.column;
         for (int64_t o = 0; o < O; o += kLanes) {
-            alignas(64) float turned[kTile * kTile][kLanes * kLanes];
-            for (int i = 0; i < kTile; ++i)
-                for (int j = 0; j < kTile; ++j) {
+            alignas(64) float turned[M * M][kLanes * kLanes];
+            for (int i = 0; i < M; ++i)
+                for (int j = 0; j < M; ++j) {
                     const bool there = row + i < out.H && column + j < out.W;
                     turn_lanes(
                         dy + o * plane + ((row + i) * out.W + column + j) * kLanes,
-                        plane, there ? O - o : 0, turned[i * kTile + j]);
+                        plane, there ? O - o : 0, turned[i * M + j]);
                 }
             float* to = p + (t - first) * kLanes * units + o;
             for (int image = 0; image < kLanes; ++image) {
                 for (int part = 0; part < kLanes; part += kWidth) {
-                    Vector half[4][6];
+                    Vector half[M][6];
                     STRIATE_UNROLL
-                    for (int j = 0; j < kTile; ++j) {
-                        Vector down[4];
+                    for (int j = 0; j < M; ++j) {
+                        Vector down[M];
                         STRIATE_UNROLL
-                        for (int i = 0; i < kTile; ++i)
-                            down[i] =
-                                load(turned[i * kTile + j] + image * kLanes + part);
-                        transform_gradient(down, half[j]);
+                        for (int i = 0; i < M; ++i)
+                            down[i] = load(turned[i * M + j] + image * kLanes + part);
+                        evaluate(down, 1.0f, 1.0f, 1.0f, half[j]);
                     }
                     STRIATE_UNROLL
                     for (int i = 0; i < 6; ++i) {
-                        const Vector across[4] = {half[0][i], half[1][i], half[2][i],
-                                                  half[3][i]};
-                        Vector whole[6];
-                        transform_gradient(across, whole);
+                        Vector across[M], whole[6];
+                        STRIATE_UNROLL
+                        for (int j = 0; j < M; ++j) across[j] = half[j][i];
+                        evaluate(across, 1.0f, 1.0f, 1.0f, whole);
                         STRIATE_UNROLL
                         for (int j = 0; j < 6; ++j)
                             store(to + image * units + part + (i * 6 + j) * stride,
@@ -161,46 +161,47 @@ static void sum_rows(int64_t rows, int64_t depth, const float* v, const float* p
     }
 }
 
-// dw[O][C][9] += G' z G, from z[36][C][units].
+// dw[O][C][K][K] += G' z G, from z[36][C][units].
+template <int K>
 static void points_to_kernels(const float* z, int64_t stride, int64_t units, int64_t O,
                               int64_t C, float* dw) {
     for (int64_t c = 0; c < C; ++c) {
         for (int64_t o = 0; o < O; o += kWidth) {
-            Vector half[6][3];
+            Vector half[6][K];
             STRIATE_UNROLL
             for (int j = 0; j < 6; ++j) {
                 Vector down[6];
                 STRIATE_UNROLL
                 for (int i = 0; i < 6; ++i)
                     down[i] = load(z + (i * 6 + j) * stride + c * units + o);
-                transform_products(down, half[j]);
+                combine(down, kG0, kGA, kGB, half[j]);
             }
-            alignas(64) float taps[9][kWidth];
+            alignas(64) float taps[K * K][kWidth];
             STRIATE_UNROLL
-            for (int i = 0; i < 3; ++i) {
+            for (int i = 0; i < K; ++i) {
                 const Vector across[6] = {half[0][i], half[1][i], half[2][i],
                                           half[3][i], half[4][i], half[5][i]};
-                Vector whole[3];
-                transform_products(across, whole);
+                Vector whole[K];
+                combine(across, kG0, kGA, kGB, whole);
                 STRIATE_UNROLL
-                for (int j = 0; j < 3; ++j) store(taps[i * 3 + j], whole[j]);
+                for (int j = 0; j < K; ++j) store(taps[i * K + j], whole[j]);
             }
             for (int64_t i = 0; i < (O - o < kWidth ? O - o : kWidth); ++i)
-                for (int t = 0; t < 9; ++t) dw[((o + i) * C + c) * 9 + t] += taps[t][i];
+                for (int t = 0; t < K * K; ++t)
+                    dw[((o + i) * C + c) * K * K + t] += taps[t][i];
         }
     }
 }
 
-static void winograd_weight_gradient(const WinogradShape& shape, const float* x,
-                                     const float* dy, float* dw, float* db,
-                                     float* scratch) {
-    const ConvShape& s = shape.conv;
+template <int K>
+static void winograd_weight_gradient(const ConvShape& s, const float* x,
+                                     const float* dy, float* dw, float* scratch) {
     const int64_t units = (s.O + kLanes - 1) / kLanes * kLanes;
     const int64_t z_stride = points_stride(s.C * units);
     float* z = scratch;
     memset(z, 0, sizeof(float) * size_t(kPoints * z_stride));
-    const TiledWindow in = {s.H, s.W, 0, 0, s.OH, s.OW};
-    const TiledWindow out = {s.OH, s.OW, 0, 0, s.OH, s.OW};
+    const TiledWindow in = {s.H, s.W, 0, 0, s.OH, s.OW, 7 - K};
+    const TiledWindow out = {s.OH, s.OW, 0, 0, s.OH, s.OW, 7 - K};
     const Cut groups = cut(tiles_of(out), kWinogradTiles);
     for (int64_t g = 0; g < groups.parts; ++g) {
         const int64_t first = cut_begin(groups, g), last = cut_begin(groups, g + 1);
@@ -209,11 +210,19 @@ static void winograd_weight_gradient(const WinogradShape& shape, const float* x,
         const int64_t p_stride = points_stride(depth * units);
         float *v = z + kPoints * z_stride, *p = v + kPoints * v_stride;
         patches_to_points(x, s.C, in, first, last, v, v_stride);
-        gradients_to_points(dy, s.O, out, first, last, p, units, p_stride);
+        gradients_to_points<7 - K>(dy, s.O, out, first, last, p, units, p_stride);
         for (int i = 0; i < kPoints; ++i)
             sum_rows<kSumRows>(s.C, depth, v + i * v_stride, p + i * p_stride, units,
                                z + i * z_stride);
     }
-    points_to_kernels(z, z_stride, units, s.O, s.C, dw);
-    if (db) bias_gradient(s, dy, db);
+    points_to_kernels<K>(z, z_stride, units, s.O, s.C, dw);
+}
+
+static void winograd_weight_gradient(const WinogradShape& shape, const float* x,
+                                     const float* dy, float* dw, float* db,
+                                     float* scratch) {
+    const auto pass =
+        shape.conv.KW == 3 ? winograd_weight_gradient<3> : winograd_weight_gradient<5>;
+    pass(shape.conv, x, dy, dw, scratch);
+    if (db) bias_gradient(shape.conv, dy, db);
 }
