@@ -130,9 +130,10 @@ def filtered(one: ResolvedLayer, unit: float) -> bool:
     window = one.window
     assert isinstance(one.layer, Conv2D)
     assert window is not None
-    form = window.kernel, window.stride, window.dilation, one.layer.groups
+    form = window.stride, window.dilation, one.layer.groups
     return (
-        form == ((3, 3), (1, 1), (1, 1), 1)
+        form == ((1, 1), (1, 1), 1)
+        and window.kernel in ((3, 3), (5, 5))
         and min(one.layer.filters, one.input_shape[2]) >= 8
         and unit == SINGLE
     )

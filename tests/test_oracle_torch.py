@@ -173,8 +173,12 @@ def test_layers_agree(layers: list[Layer], weighted: bool) -> None:
 
 
 @pytest.mark.parametrize("padding", [0, 1, 2])
-def test_layers_wide_enough_for_minimal_filtering_agree(padding: int) -> None:
-    layers = [Conv2D(24, 3, padding=padding), Tanh(), Conv2D(33, 3, padding=1), ReLU()]
+@pytest.mark.parametrize("size", [3, 5])
+def test_layers_wide_enough_for_minimal_filtering_agree(
+    padding: int, size: int
+) -> None:
+    below = Conv2D(24, size, padding=padding)
+    layers = [below, Tanh(), Conv2D(33, 3, padding=1), ReLU()]
     head = [MaxPool2D(2), Flatten(), Dense(5)]
     compare(make_case(Network([*layers, *head], (11, 9, 17), seed=5), 19))
 

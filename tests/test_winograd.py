@@ -34,13 +34,15 @@ from striate import (
 from striate.engine.lowering import lower
 from striate.layers import Layer
 
-# Networks whose 3 x 3 convolutions all go by filtering.
+# Networks whose convolutions all go by filtering.
 WIDE: list[tuple[list[Layer], tuple[int, int, int]]] = [
     ([Conv2D(16, 3, padding=1), Tanh()], (8, 8, 16)),
     ([Conv2D(33, 3, padding=2, bias=False), Tanh()], (9, 7, 25)),
     ([Conv2D(32, 3)], (10, 15, 31)),
     ([Conv2D(64, 3, padding="same"), ReLU()], (4, 4, 64)),
     ([Conv2D(32, 3), Tanh(), Conv2D(32, 3, padding=1)], (8, 9, 32)),
+    ([Conv2D(17, 5, padding=2), Tanh()], (7, 10, 20)),
+    ([Conv2D(32, 5), Tanh(), Conv2D(32, 5, padding=1)], (11, 10, 25)),
     (
         [Residual([Conv2D(20, 3, padding=1), Tanh(), Conv2D(20, 3, padding=1)])],
         (13, 11, 20),
@@ -141,8 +143,8 @@ def test_same_bits_on_any_number_of_threads_and_with_any_neighbours() -> None:
 
 def test_narrow_layers_and_other_kernels_stay_direct() -> None:
     layers: list[Layer] = [
-        *(Conv2D(8, 3), Conv2D(32, 5), Conv2D(32, 3, stride=2)),
-        *(Conv2D(32, 3, dilation=2), Conv2D(32, 3, groups=2), Conv2D(32, 1)),
+        *(Conv2D(8, 3), Conv2D(32, 7), Conv2D(32, 3, stride=2)),
+        *(Conv2D(32, 3, dilation=2), Conv2D(32, 3, groups=2), Conv2D(32, (5, 3))),
     ]
     network = wide(layers, (40, 40, 3))
     plans = single(network), direct(network)
