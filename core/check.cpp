@@ -11,6 +11,7 @@ void Checker::run(int cases) {
         case_ = i;
         Sampler sample(seed_, uint64_t(i));
         convolution(sample);
+        winograd(sample);
         pooling(sample);
         dense(sample);
         normalization(sample);

@@ -97,6 +97,9 @@ class Checker {
 
   private:
     void convolution(Sampler& sample);
+    void winograd(Sampler& sample);
+    template <size_t K>
+    void winograd(Sampler& sample);
     void pooling(Sampler& sample);
     void dense(Sampler& sample);
     void normalization(Sampler& sample);

@@ -372,6 +372,12 @@ static void add_weight_gradient(const ConvShape& s, int64_t g, int64_t first,
     }
 }
 
+// db[O] += the sum of dy[O][OH][OW][L]
+static void bias_gradient(const ConvShape& s, const float* dy, float* db) {
+    for (int64_t o = 0; o < s.O; ++o)
+        db[o] += sum_all(dy + o * s.OH * s.OW * kLanes, s.OH * s.OW);
+}
+
 static void conv_weight_gradient(const ConvShape& s, const float* x, const float* dy,
                                  float* dw, float* db) {
     const int64_t inputs = s.C / s.groups * s.stride_h * s.W;
@@ -384,7 +390,5 @@ static void conv_weight_gradient(const ConvShape& s, const float* x, const float
         for (int64_t g = 0; g < s.groups; ++g)
             add_weight_gradient(s, g, first, cut_begin(rows, r + 1) - first, x, dy, dw);
     }
-    if (!db) return;
-    for (int64_t o = 0; o < s.O; ++o)
-        db[o] += sum_all(dy + o * s.OH * s.OW * kLanes, s.OH * s.OW);
+    if (db) bias_gradient(s, dy, db);
 }

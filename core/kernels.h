@@ -26,6 +26,14 @@ struct ConvShape {
     int64_t KH, KW, stride_h, stride_w, dilation_h, dilation_w, groups;
 };
 
+// A convolution with 3 x 3 or 5 x 5 kernels, stride 1, dilation 1 and one group,
+// computed by Winograd's minimal filtering in tiles of 4 x 4 or 2 x 2 outputs.
+struct WinogradShape {
+    ConvShape conv;
+    // The part of the input whose gradient is wanted: what padding added is not.
+    int64_t top, left, rows, columns;
+};
+
 struct PoolShape {
     int64_t C, H, W, OH, OW, KH, KW, stride_h, stride_w;
 };
@@ -105,6 +113,15 @@ struct Kernels {
     // dw[O][C/groups][KH][KW] and db[O] (may be null) are added to
     void (*conv_weight_gradient)(const ConvShape&, const T* x, const T* dy, T* dw,
                                  T* db);
+
+    // The same by minimal filtering, in `scratch` of winograd_scratch(conv) values
+    // (see winograd.h); dx is zero outside of the part that is wanted
+    void (*winograd_forward)(const WinogradShape&, const T* x, const T* w,
+                             const T* bias, T* y, T* scratch);
+    void (*winograd_input_gradient)(const WinogradShape&, int64_t first, int64_t last,
+                                    const T* w, const T* dy, T* dx, T* scratch);
+    void (*winograd_weight_gradient)(const WinogradShape&, const T* x, const T* dy,
+                                     T* dw, T* db, T* scratch);
 
     // winner[C][OH][OW][L]: kh * KW + kw of the maximum, the first in row-major order;
     // may be null where no gradient is wanted

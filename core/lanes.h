@@ -140,6 +140,49 @@ STRIATE_INLINE void sum_lanes(const Vector* v, float* sums) {
     if constexpr (N > kWidth) sum_lanes<N - kWidth>(v + kWidth, sums + kWidth);
 }
 
+// a[0] b[0] a[1] b[1] ... of the lower half of both, or of the upper half.
+#if defined(__clang__)
+#define STRIATE_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define STRIATE_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, IntVector{__VA_ARGS__})
+#endif
+STRIATE_INLINE Vector interleave_low(Vector a, Vector b) {
+#if defined(__AVX512F__)
+    return STRIATE_SHUFFLE(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7,
+                           23);
+#elif defined(__AVX2__)
+    return STRIATE_SHUFFLE(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+#else
+    return STRIATE_SHUFFLE(a, b, 0, 4, 1, 5);
+#endif
+}
+STRIATE_INLINE Vector interleave_high(Vector a, Vector b) {
+#if defined(__AVX512F__)
+    return STRIATE_SHUFFLE(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30,
+                           15, 31);
+#elif defined(__AVX2__)
+    return STRIATE_SHUFFLE(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+#else
+    return STRIATE_SHUFFLE(a, b, 2, 6, 3, 7);
+#endif
+}
+#undef STRIATE_SHUFFLE
+
+// Rows become columns: each round interleaves the two halves of the rows.
+STRIATE_INLINE void transpose(Vector (&rows)[kWidth]) {
+    STRIATE_UNROLL
+    for (int round = 1; round < kWidth; round *= 2) {
+        Vector old[kWidth];
+        STRIATE_UNROLL
+        for (int i = 0; i < kWidth; ++i) old[i] = rows[i];
+        STRIATE_UNROLL
+        for (int i = 0; i < kWidth / 2; ++i) {
+            rows[2 * i] = interleave_low(old[i], old[i + kWidth / 2]);
+            rows[2 * i + 1] = interleave_high(old[i], old[i + kWidth / 2]);
+        }
+    }
+}
+
 // All 16 lanes at once, for operations that are bound by memory and need no tiles.
 struct Lanes {
     Vector part[kParts];

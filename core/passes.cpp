@@ -10,21 +10,21 @@ namespace striate {
 
 namespace {
 
-ConvShape conv_shape(const Step& s) {
-    return {s.in.C,        s.in.H,        s.in.W,      s.out.C,     s.out.H,
-            s.out.W,       s.kernel[0],   s.kernel[1], s.stride[0], s.stride[1],
-            s.dilation[0], s.dilation[1], s.groups};
-}
-
 // A range of a convolution's output channels as a convolution of its own: with groups,
 // of the input channels that belong to them as well.
 ConvShape conv_shape(const Step& s, const Range& range) {
-    ConvShape part = conv_shape(s);
+    ConvShape part = s.conv();
     part.O = range.size(s.out.C);
     if (s.groups > 1) {
         part.C = range.size(s.in.C);
         part.groups = range.size(s.groups);
     }
+    return part;
+}
+// The same of one that goes by minimal filtering, which knows no groups.
+WinogradShape winograd_shape(const Step& s, const Range& range) {
+    WinogradShape part = s.filtering.shape;
+    part.conv.O = range.size(s.out.C);
     return part;
 }
 int64_t first_weight(const Step& s, const Range& range) {
@@ -179,10 +179,16 @@ void Plan<T>::forward(const Passage<T>& passage, size_t step,
         case Kind::pad:
             pad(s, range.size(s.in.C), x, y);
             break;
-        case Kind::conv:
-            kernels_.conv_forward(conv_shape(s, range), x, w + first_weight(s, range),
-                                  bias, y);
+        case Kind::conv: {
+            const T* kernel = w + first_weight(s, range);
+            if (s.filtering.forward) {
+                kernels_.winograd_forward(winograd_shape(s, range), x, kernel, bias, y,
+                                          passage.scratch);
+            } else {
+                kernels_.conv_forward(conv_shape(s, range), x, kernel, bias, y);
+            }
             break;
+        }
         case Kind::max_pool: {
             int32_t* winners = passage.arena.winners.get();
             if (winners)
@@ -233,10 +239,15 @@ void Plan<T>::weight_gradient(const Passage<T>& passage, size_t step,
         const int64_t source = passage.program.values[size_t(s.source + 1)];
         const T* x = s.by_channel() ? channels(source, s.in, range, passage)
                                     : output(s.source, passage);
-        T* dw = passage.sink.conv + conv_offset_[step];
-        T* db = s.bias >= 0 ? dw + s.weights() + range.begin(s.out.C) : nullptr;
-        kernels_.conv_weight_gradient(conv_shape(s, range), x, dy,
-                                      dw + first_weight(s, range), db);
+        T* kernels = passage.sink.conv + conv_offset_[step];
+        T* dw = kernels + first_weight(s, range);
+        T* db = s.bias >= 0 ? kernels + s.weights() + range.begin(s.out.C) : nullptr;
+        if (s.filtering.weight_gradient) {
+            kernels_.winograd_weight_gradient(winograd_shape(s, range), x, dy, dw, db,
+                                              passage.scratch);
+        } else {
+            kernels_.conv_weight_gradient(conv_shape(s, range), x, dy, dw, db);
+        }
         return;
     }
     // Of a dense layer's inputs, the same share as of its outputs.
@@ -270,8 +281,12 @@ void Plan<T>::input_gradient(const Passage<T>& passage, const Action& action,
                 const ConvShape part = conv_shape(s, range);
                 kernels_.conv_input_gradient(part, 0, part.C,
                                              w + first_weight(s, range), dy, dx);
+            } else if (s.filtering.input_gradient) {
+                kernels_.winograd_input_gradient(s.filtering.shape, channel,
+                                                 channel + range.size(s.in.C), w, dy,
+                                                 dx, passage.scratch);
             } else {
-                kernels_.conv_input_gradient(conv_shape(s), channel,
+                kernels_.conv_input_gradient(s.conv(), channel,
                                              channel + range.size(s.in.C), w, dy, dx);
             }
             break;

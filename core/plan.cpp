@@ -16,12 +16,18 @@ bool Step::passes_on() const {
            kind == Kind::dropout || kind == Kind::flatten;
 }
 
+ConvShape Step::conv() const {
+    return {in.C,      in.H,      in.W,      out.C,       out.H,       out.W, kernel[0],
+            kernel[1], stride[0], stride[1], dilation[0], dilation[1], groups};
+}
+
 bool Step::by_channel() const {
     return kind == Kind::conv ? groups > 1 : kind != Kind::dense;
 }
 
 template <class T>
-Plan<T>::Plan(std::vector<Step> steps, int64_t weight_count, const Kernels<T>& kernels)
+Plan<T>::Plan(std::vector<Step> steps, int64_t weight_count, const Kernels<T>& kernels,
+              Convolutions convolutions)
     : steps_(std::move(steps)), weight_count_(weight_count), kernels_(kernels) {
     if (steps_.empty()) throw std::invalid_argument("a plan needs at least one step");
     trainable_count_ = weight_count;
@@ -43,6 +49,7 @@ Plan<T>::Plan(std::vector<Step> steps, int64_t weight_count, const Kernels<T>& k
         if (readers[i + 1] == 0)
             throw std::invalid_argument("step " + std::to_string(i) +
                                         ": nothing reads the output");
+    if (convolutions == Convolutions::automatic) choose_filtering();
     Purpose purpose{.end = steps_.size(), .wanted = {steps_.size() - 1}};
     prediction_ = make_program(steps_, purpose);
     purpose = {.end = steps_.size(),
@@ -51,6 +58,24 @@ Plan<T>::Plan(std::vector<Step> steps, int64_t weight_count, const Kernels<T>& k
                .deepest = first_weighted(),
                .learns = true};
     training_ = make_program(steps_, purpose);
+}
+
+template <class T>
+void Plan<T>::choose_filtering() {
+    for (Step& s : steps_) {
+        if (s.kind != Kind::conv || !winograd_fits(s.conv())) continue;
+        WinogradShape shape{s.conv(), 0, 0, s.in.H, s.in.W};
+        if (s.source >= 0 && steps_[size_t(s.source)].kind == Kind::pad) {
+            const Step& pad = steps_[size_t(s.source)];
+            shape.top = pad.top;
+            shape.left = pad.left;
+            shape.rows = pad.in.H;
+            shape.columns = pad.in.W;
+        }
+        s.filtering = winograd_filtering(shape);
+        if (s.filtering.any())
+            scratch_count_ = std::max(scratch_count_, winograd_scratch(s.conv()));
+    }
 }
 
 template <class T>

@@ -20,6 +20,7 @@
 
 #include "kernels.h"
 #include "program.h"
+#include "winograd.h"
 
 namespace striate {
 
@@ -54,15 +55,21 @@ struct Step {
     double value = 0.0;
     double epsilon = 0.0;            // batch_norm
     int64_t weight = -1, bias = -1;  // offsets in the flat weights; -1 for none
+    // conv: which of its passes go by minimal filtering; the plan chooses
+    Filtering filtering{};
     int64_t running = -1;  // batch_norm: offset of the running means, then variances
     ActivationRule rule{Activation::relu, 0.0, 1.0, 1.0};
 
+    ConvShape conv() const;
     int64_t weights() const;  // how many it has, its bias not counted
     // Whether the gradient of its input takes the place of that of its output.
     bool passes_on() const;
     // Whether it computes channels, or groups of them, each from its own alone.
     bool by_channel() const;
 };
+
+// How convolutions are computed: by the rule of winograd.h, or directly all of them.
+enum class Convolutions { automatic, direct };
 
 // Images as they lie in the caller's memory: uint8 pixels with a table, or values.
 template <class T>
@@ -144,6 +151,7 @@ struct Passage {
     DropoutKey key;
     const BatchStatistics<T>* batch;
     Arena<T>& arena;
+    T* scratch;  // of Plan::scratch_count values, the thread's own
     GradientSink<T> sink{};
 };
 
@@ -153,7 +161,8 @@ using OtherAction = std::function<void(const Action&, const Range&)>;
 template <class T>
 class Plan {
   public:
-    Plan(std::vector<Step> steps, int64_t weight_count, const Kernels<T>& kernels);
+    Plan(std::vector<Step> steps, int64_t weight_count, const Kernels<T>& kernels,
+         Convolutions convolutions = Convolutions::direct);
 
     const std::vector<Step>& steps() const { return steps_; }
     const Kernels<T>& kernels() const { return kernels_; }
@@ -170,6 +179,8 @@ class Plan {
     const Program& prediction() const { return prediction_; }
     Arena<T> make_arena(const Program& program) const;
     int64_t arena_bytes(const Program& program) const;
+    // Values of memory that minimal filtering works in, for each thread.
+    int64_t scratch_count() const { return scratch_count_; }
 
     void load(const Source<T>& source, const Passage<T>& passage) const;
     // One of so many equal parts of a chain's channels through all its actions.
@@ -194,6 +205,7 @@ class Plan {
 
   private:
     void check(size_t step) const;
+    void choose_filtering();
     void forward(const Passage<T>& passage, size_t step, const Range& range) const;
     void weight_gradient(const Passage<T>& passage, size_t step,
                          const Range& range) const;
@@ -209,7 +221,7 @@ class Plan {
     const Kernels<T>& kernels_;
     int64_t trainable_count_;
     std::vector<int64_t> winner_offset_, conv_offset_;
-    int64_t winner_count_ = 0, conv_count_ = 0;
+    int64_t winner_count_ = 0, conv_count_ = 0, scratch_count_ = 0;
     Program training_, prediction_;
 };
 

@@ -95,6 +95,12 @@ class Builder {
     static bool whole(const Action& a) {
         return a.act == Act::load || a.act == Act::loss || a.act == Act::unload;
     }
+    bool filtered(const Action& a) const {
+        const Filtering& f = steps_[a.step].filtering;
+        return (a.act == Act::forward && f.forward) ||
+               (a.act == Act::weights && f.weight_gradient) ||
+               (a.act == Act::input && f.input_gradient);
+    }
     // Whether an action needs all channels of what it reads.
     bool begins_chain(const Action& a) const {
         if (whole(a)) return true;
@@ -121,11 +127,12 @@ class Builder {
             const Action& a = program_.actions[i];
             const int64_t channels = channels_of(a);
             if (chains.empty() || !joins(chains.back(), a, channels))
-                chains.push_back({i, i, channels, 0, false});
+                chains.push_back({i, i, channels, 0, false, false});
             Chain& chain = chains.back();
             chain.last = i + 1;
             chain.work += work_of(a);
             chain.channels = std::min(chain.channels, channels);
+            chain.filtered |= filtered(a);
             chain.merges = a.act == Act::measure || a.act == Act::measure_gradient;
         }
     }
@@ -295,9 +302,10 @@ std::vector<Leg> legs_of(const Program& program, bool split, int threads) {
         const Chain& chain = program.chains[i];
         int64_t parts = 1;
         if (split) {
-            // As many as threads, or some times as many where that leaves whole tiles.
+            // As many as threads, or some times as many where that leaves whole tiles
+            // and repeats no work.
             const int64_t each = chain.channels / (threads * kTile);
-            parts = threads * std::clamp<int64_t>(each, 1, 4);
+            parts = threads * std::clamp<int64_t>(each, 1, chain.filtered ? 1 : 4);
             parts = std::min(
                 {parts, chain.channels, std::max<int64_t>(chain.work / kTaskWork, 1)});
         }

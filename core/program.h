@@ -46,6 +46,7 @@ struct Chain {
     int64_t channels;  // into which all of it can be cut
     int64_t work;      // multiply-adds of 16 lanes, or what takes as long
     bool merges;       // whether what blocks say about the batch is merged behind it
+    bool filtered;     // by minimal filtering: each part transforms all of the input
 };
 
 // Channels [first, last) of the `of` that a chain has. Something of C channels takes

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "dispatch.h"
+#include "winograd.h"
 
 namespace striate {
 namespace {
@@ -535,6 +536,9 @@ const Kernels<T>& reference_kernels() {
         conv_forward<T>,
         conv_input_gradient<T>,
         conv_weight_gradient<T>,
+        reference::winograd_forward<T>,
+        reference::winograd_input_gradient<T>,
+        reference::winograd_weight_gradient<T>,
         max_pool_forward<T>,
         max_pool_backward<T>,
         average_pool_forward<T>,

@@ -55,12 +55,18 @@ bool carry_all(const Plan<T>& plan, const Program& program, const T* weights,
     std::vector<Arena<T>> arenas;  // of each shared block, then of each thread
     for (int64_t i = 0; i < shared + (whole > 0 ? team : 0); ++i)
         arenas.push_back(plan.make_arena(program));
+    std::vector<AlignedArray<T>> scratch;
+    for (int i = 0; i < team; ++i) scratch.push_back(allocate<T>(plan.scratch_count()));
     Watch watch(interrupted);
     const auto carry = [&](int64_t b, int64_t arena, const Leg& leg, int64_t part,
                            int thread) {
-        const Passage<T> passage{
-            program, weights, block_at(nullptr, b * kLanes, images),
-            {},      nullptr, arenas[size_t(arena)]};
+        const Passage<T> passage{program,
+                                 weights,
+                                 block_at(nullptr, b * kLanes, images),
+                                 {},
+                                 nullptr,
+                                 arenas[size_t(arena)],
+                                 scratch[size_t(thread)].get()};
         const auto act = [&](const Action& a, const Range&) { other(a, passage); };
         for (size_t c = leg.first; c < leg.last && watch.go_on(thread); ++c)
             plan.carry(passage, program.chains[c], part, leg.parts, act);
@@ -165,8 +171,8 @@ int64_t inference_bytes(const Plan<T>& plan, int64_t images, int threads) {
     for (const Step& s : plan.steps()) numbers += s.out.count() * kLanes;
     const int64_t blocks = blocks_of(images);
     const int64_t shared = shared_of(blocks, work_of(plan.prediction()), threads);
-    return (shared + std::min<int64_t>(blocks - shared, threads)) * numbers *
-           int64_t(sizeof(T));
+    numbers *= shared + std::min<int64_t>(blocks - shared, threads);
+    return (numbers + threads * plan.scratch_count()) * int64_t(sizeof(T));
 }
 
 #define STRIATE_INSTANTIATE(T)                                                         \

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "kernels.h"
+#include "winograd.h"
 
 #define STRIATE_TEXT_(name) #name
 #define STRIATE_TEXT(name) STRIATE_TEXT_(name)
@@ -23,6 +24,8 @@ namespace STRIATE_TABLE {
 #include "norm.inl"
 #include "pointwise.inl"
 #include "pool.inl"
+#include "winograd.inl"
+#include "winograd_gradients.inl"
 
 extern const Kernels<float> table;
 const Kernels<float> table = {
@@ -30,6 +33,9 @@ const Kernels<float> table = {
     conv_forward,
     conv_input_gradient,
     conv_weight_gradient,
+    winograd_forward,
+    winograd_input_gradient,
+    winograd_weight_gradient,
     max_pool_forward,
     max_pool_backward,
     average_pool_forward,

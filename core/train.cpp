@@ -45,6 +45,8 @@ class Trainer {
         const bool kept = normalizes() || splits(blocks_, threads);
         while (arenas_.size() < size_t(kept ? blocks_ : threads))
             arenas_.push_back(plan.make_arena(plan.training()));
+        for (int t = 0; t < threads; ++t)
+            scratch_.push_back(allocate<T>(plan.scratch_count()));
         if (training.augmentation)
             for (int t = 0; t < threads; ++t)
                 augmenters_.emplace_back(*training.augmentation, training.dropout.seed,
@@ -199,6 +201,7 @@ class Trainer {
                 training_.dropout,
                 batch(),
                 arenas_[size_t(kept_ ? b : thread)],
+                scratch_[size_t(thread)].get(),
                 {conv, block_inputs_.data() + row, block_gradients_.data() + row}};
             const auto other = [&](const Action& action, const Range& range) {
                 do_action(action, range, b, thread, passage);
@@ -364,6 +367,7 @@ class Trainer {
     const Source<T>& source_;
     const Training<T>& training_;
     Arenas<T>& arenas_;  // of each block where it is kept between legs, or thread
+    std::vector<AlignedArray<T>> scratch_;  // of each thread
     Watch watch_;
     const int64_t blocks_, slices_;        // of a full batch
     std::deque<Augmenter<T>> augmenters_;  // one a thread, or none
@@ -404,7 +408,8 @@ TrainingResult run_training(const Plan<T>& plan, T* weights, T* gradient,
 template <class T>
 int64_t training_bytes(const Plan<T>& plan, int64_t batch, int threads) {
     const int64_t blocks = blocks_of(batch);
-    int64_t numbers = slices_of(blocks) * padded(plan.conv_count());
+    int64_t numbers =
+        slices_of(blocks) * padded(plan.conv_count()) + threads * plan.scratch_count();
     int64_t arenas = splits(blocks, threads) ? blocks : threads, moments = 0;
     for (const Step& s : plan.steps()) {
         if (s.kind == Kind::dense)

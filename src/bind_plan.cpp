@@ -238,11 +238,13 @@ void bind_plans(nb::module_& m) {
         .def(
             "__init__",
             [](Plan<float>* self, std::vector<Step> steps, int64_t weight_count,
-               const std::string& isa) {
-                new (self)
-                    Plan<float>(std::move(steps), weight_count, kernels_named(isa));
+               const std::string& isa, bool direct) {
+                new (self) Plan<float>(
+                    std::move(steps), weight_count, kernels_named(isa),
+                    direct ? Convolutions::direct : Convolutions::automatic);
             },
-            "steps"_a, "weight_count"_a, "isa"_a = "")
+            "steps"_a, "weight_count"_a, "isa"_a = "", "direct"_a = false,
+            "direct: without minimal filtering, whose results differ by rounding.")
         .def_prop_ro("isa", [](const Plan<float>& plan) { return plan.kernels().name; })
         .def(
             "train", &plan_train, "weights"_a, "state"_a, "rule"_a, "images"_a,

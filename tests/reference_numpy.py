@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import reference_winograd as winograd
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
@@ -74,12 +75,16 @@ def product(
     a: Bounded,
     b: Bounded,
     unit: float,
+    magnitude: Callable[[Array, Array], Array] | None = None,
 ) -> Bounded:
-    """Whatever is linear in a and in b and sums `terms` products for each value."""
+    """Whatever is linear in a and in b and sums `terms` products for each value.
+
+    The terms' magnitudes add up to `magnitude` where those are not the products.
+    """
     error = (
         operation(np.abs(a.value), b.error)
         + operation(a.error, b.reach)
-        + 4 * unit * np.sqrt(terms) * operation(a.reach, b.reach)
+        + 4 * unit * np.sqrt(terms) * (magnitude or operation)(a.reach, b.reach)
     )
     return Bounded(operation(a.value, b.value), error)
 
@@ -120,6 +125,20 @@ def fold(parts: Array, shape: tuple[int, ...], window: Window) -> Array:
 # --------------------------------------------------------------------------- layers
 
 
+def filtered(one: ResolvedLayer, unit: float) -> bool:
+    """Whether float32 may go by Winograd's way, whose bound is the wider one."""
+    window = one.window
+    assert isinstance(one.layer, Conv2D)
+    assert window is not None
+    form = window.stride, window.dilation, one.layer.groups
+    return (
+        form == ((1, 1), (1, 1), 1)
+        and window.kernel in ((3, 3), (5, 5))
+        and min(one.layer.filters, one.input_shape[2]) >= 8
+        and unit == SINGLE
+    )
+
+
 def forward(one: ResolvedLayer, x: Bounded, weights: Weights, unit: float) -> Bounded:
     """What leaves a layer that x enters."""
     layer, window = one.layer, one.window
@@ -134,8 +153,15 @@ def forward(one: ResolvedLayer, x: Bounded, weights: Weights, unit: float) -> Bo
             y = np.einsum("nhwgckl,gockl->nhwgo", grouped, filters, optimize=True)
             return y.reshape(*p.shape[:3], -1)
 
-        terms = weight.value[0].size + 1
-        y = product(convolve, terms, weight, taps, unit)
+        terms, magnitude = weight.value[0].size + 1, None
+        if filtered(one, unit):
+            reach = pad(x.reach, window)
+            terms = one.input_shape[2] + winograd.ROUNDINGS
+
+            def magnitude(w: Array, _: Array) -> Array:
+                return winograd.terms_of_output(reach, w)
+
+        y = product(convolve, terms, weight, taps, unit, magnitude)
         return add_bias(y, weights.get(f"{one.name}.bias"), terms, unit)
     if isinstance(layer, Dense):
         weight = weights[f"{one.name}.weight"]
@@ -198,11 +224,21 @@ def backward(
             parts = parts.reshape(*dy.shape[:3], -1, *kernel[1:])
             return fold(parts, one.input_shape, window)
 
-        terms = weight.value.size / kernel[0] / groups
-        dx = product(spread, terms, weight, above, unit)
-        terms = above.value[..., 0].size
-        found = {"weight": product(weight_gradient, terms, taps, above, unit)}
-        return dx, named(one, found, above, terms, unit)
+        terms, of_input, of_weight = weight.value.size / kernel[0] / groups, None, None
+        if filtered(one, unit):
+            reach = pad(x.reach, window)
+            terms = layer.filters + winograd.ROUNDINGS
+
+            def of_input(w: Array, dy: Array) -> Array:
+                return winograd.terms_of_input(w, dy, window.padding)
+
+            def of_weight(_: Array, dy: Array) -> Array:
+                return winograd.terms_of_weight(reach, dy)
+
+        dx = product(spread, terms, weight, above, unit, of_input)
+        terms = above.value[..., 0].size + (winograd.ROUNDINGS if of_weight else 0)
+        dw = product(weight_gradient, terms, taps, above, unit, of_weight)
+        return dx, named(one, {"weight": dw}, above, terms, unit)
     if isinstance(layer, Dense):
         weight = weights[f"{name}.weight"]
         units, terms = weight.value.shape[0], len(above.value)

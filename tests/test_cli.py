@@ -108,7 +108,7 @@ def test_problems_with_data_end_with_3(
 @pytest.mark.parametrize("verb", ["doctor", "train"])
 def test_a_wrong_environment_is_wrong_usage(verb: str, tmp_path: Path) -> None:
     more = [] if verb == "doctor" else ["digits", "-o", tmp_path / "m"]
-    for variable in ("STRIATE_ISA", "STRIATE_THREADS"):
+    for variable in ("STRIATE_ISA", "STRIATE_CONVOLUTION", "STRIATE_THREADS"):
         result = run(verb, *more, **{variable: "sixteen"})
         assert result.exit_code == 2
         assert "sixteen" in result.stderr

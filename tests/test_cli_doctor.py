@@ -19,6 +19,7 @@ def test_doctor_finds_this_machine_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("STRIATE_ISA", raising=False)
+    monkeypatch.delenv("STRIATE_CONVOLUTION", raising=False)
     result = run("doctor", "--json", XDG_CACHE_HOME=str(tmp_path), STRIATE_THREADS="3")
     values = last_json(result)
     assert result.exit_code == 0
@@ -30,7 +31,9 @@ def test_doctor_finds_this_machine_in_order(
     assert values["data"]["digits"] == "built in"
     assert values["selftest"]["failures"] == []
     assert values["versions"]["numpy"] == np.__version__
-    people = run("doctor", STRIATE_ISA="reference").stdout
+    assert values["convolution"] == "auto"
+    people = run("doctor", STRIATE_ISA="reference", STRIATE_CONVOLUTION="direct").stdout
+    assert re.search(r"^convolution +direct \(", people, re.MULTILINE)
     assert re.search(r"^instructions +reference \(also here: ", people, re.MULTILINE)
     assert re.search(r"^self-test +no failures in \d+ cases$", people, re.MULTILINE)
 

@@ -172,6 +172,17 @@ def test_layers_agree(layers: list[Layer], weighted: bool) -> None:
     compare(make_case(network, 21, 3, weighted, smoothing))
 
 
+@pytest.mark.parametrize("padding", [0, 1, 2])
+@pytest.mark.parametrize("size", [3, 5])
+def test_layers_wide_enough_for_minimal_filtering_agree(
+    padding: int, size: int
+) -> None:
+    below = Conv2D(24, size, padding=padding)
+    layers = [below, Tanh(), Conv2D(33, 3, padding=1), ReLU()]
+    head = [MaxPool2D(2), Flatten(), Dense(5)]
+    compare(make_case(Network([*layers, *head], (11, 9, 17), seed=5), 19))
+
+
 @settings(max_examples=150, deadline=None)
 @given(cases(dropout=True))
 def test_random_networks_agree(case: Case) -> None:

@@ -19,6 +19,7 @@ _RECORD = "striate.record"  # the key under which the record of the file is kept
 _FIXED = (
     ("the images differ", "data", "sha256"),
     ("the instruction set differs", "isa"),
+    ("STRIATE_CONVOLUTION differs", "convolution"),
     ("the version of Striate differs", "versions", "striate"),
 )
 

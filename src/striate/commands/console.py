@@ -12,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec, TextIO
 
 import click
 
-from ..engine.machine import instruction_set
+from ..engine.machine import convolution, instruction_set
 from ..errors import DataError, ModelFileError, ShapeError, StriateError, UsageError
 from .report import Report
 from .streams import columns, discard, printable, wrapped
@@ -99,7 +99,9 @@ def common_options(
         if quiet and verbose:
             raise click.UsageError("-q and -v contradict each other; give one of them.")
         context.meta[VERBOSE] = verbose
-        instruction_set()  # a wrong STRIATE_ISA is told before anything is done
+        # A wrong STRIATE_ISA or STRIATE_CONVOLUTION is told before anything is done.
+        instruction_set()
+        convolution()
         context.exit(verb(Console(as_json, quiet, verbose), *arguments, **options))
 
     return with_console

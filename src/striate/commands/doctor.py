@@ -13,7 +13,7 @@ from ..data import NAMES, cache_folder
 from ..data.idx_folder import FILES, find_idx_files
 from ..data.load import NAMED
 from ..data.named import search_folders
-from ..engine.machine import instruction_set, thread_count
+from ..engine.machine import convolution, instruction_set, thread_count
 from .console import FAILED, Console, common_options
 from .runfolder import versions
 
@@ -26,8 +26,9 @@ def doctor(console: Console, /) -> int:
     """Show versions, processor, threads and data, and test the kernels.
 
     Compares the fast kernels with the plain reference on random cases; the exit code is
-    1 when they differ. Three environment variables change what is used: STRIATE_ISA,
-    STRIATE_THREADS and STRIATE_DATA.
+    1 when they differ. Four environment variables change what is used: STRIATE_ISA,
+    STRIATE_CONVOLUTION (auto, or direct: without Winograd's filtering), STRIATE_THREADS
+    and STRIATE_DATA.
     """
     used = instruction_set()
     failures = _core.selftest(used, 0, CASES)
@@ -35,6 +36,7 @@ def doctor(console: Console, /) -> int:
         "versions": versions(),
         "isa": used,
         "isas": list(_core.isas()),
+        "convolution": convolution(),
         "threads": thread_count(),
         "hardware_threads": _core.hardware_threads(),
         "cache": str(cache_folder()),
@@ -64,6 +66,11 @@ def _lines(values: dict[str, Any]) -> Iterator[str]:
         yield f"{name:16}{number}"
     others = ", ".join(one for one in values["isas"] if one != values["isa"])
     yield f"{'instructions':16}{values['isa']} (also here: {others or 'none'})"
+    ways = {
+        "auto": "Winograd's filtering or direct, by shape",
+        "direct": "none filtered",
+    }
+    yield f"{'convolution':16}{values['convolution']} ({ways[values['convolution']]})"
     yield f"{'threads':16}{values['threads']} (processors: {values['hardware_threads']})"
     there = "" if values["cache_exists"] else " (not there yet)"
     yield f"{'cache':16}{values['cache']}{there}"

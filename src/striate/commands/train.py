@@ -13,7 +13,7 @@ import click
 from ..data import Data, Reading, data_hash
 from ..data.load import is_published
 from ..data.splits import recorded_split
-from ..engine.machine import instruction_set, thread_count
+from ..engine.machine import convolution, instruction_set, thread_count
 from ..errors import UsageError
 from ..network import Network, load
 from ..saving.files import check_destination
@@ -167,6 +167,7 @@ def train(
             "seed": settings.seed,
             "threads": threads,
             "isa": instruction_set(),
+            "convolution": convolution(),
             "model": str(path),
             "versions": versions(),
         }

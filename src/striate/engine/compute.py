@@ -14,7 +14,7 @@ from ..images.inputs import Images
 from ..layers import BatchNorm
 from ..resolve import ResolvedLayer
 from .lowering import lower
-from .machine import check_memory, instruction_set, thread_count
+from .machine import check_memory, convolution, instruction_set, thread_count
 from .usage import Usage
 from .weights import Floats, named_views
 
@@ -29,7 +29,12 @@ class Engine:
     def __init__(self, resolved: Sequence[ResolvedLayer], flat: Floats) -> None:
         self.resolved = tuple(resolved)
         self.flat = flat
-        self.plan = _core.Plan(lower(self.resolved), flat.size, instruction_set())
+        self.plan = _core.Plan(
+            lower(self.resolved),
+            flat.size,
+            instruction_set(),
+            convolution() == "direct",
+        )
         self.usage = Usage()
 
     @property

@@ -22,6 +22,20 @@ def instruction_set() -> str:
     return name
 
 
+def convolution() -> str:
+    """Return how convolutions are computed: "auto", or "direct" without Winograd's way.
+
+    By the environment variable STRIATE_CONVOLUTION; UsageError for any other word.
+    """
+    text = os.environ.get("STRIATE_CONVOLUTION", "").strip() or "auto"
+    if text not in ("auto", "direct"):
+        raise UsageError(
+            f"STRIATE_CONVOLUTION must be 'auto' or 'direct' but is {text!r}; unset it "
+            "to let shapes decide between direct convolution and Winograd's filtering"
+        )
+    return text
+
+
 def thread_count(threads: int | None = None) -> int:
     """Return how many threads to compute with.
 
