@@ -9,17 +9,6 @@ namespace striate {
 
 namespace {
 
-ConvShape conv_shape(const Step& s) {
-    return {s.in.C,        s.in.H,        s.in.W,      s.out.C,     s.out.H,
-            s.out.W,       s.kernel[0],   s.kernel[1], s.stride[0], s.stride[1],
-            s.dilation[0], s.dilation[1], s.groups};
-}
-
-PoolShape pool_shape(const Step& s) {
-    return {s.in.C,      s.in.H,      s.in.W,      s.out.H,    s.out.W,
-            s.kernel[0], s.kernel[1], s.stride[0], s.stride[1]};
-}
-
 NormShape norm_shape(const Step& s, const Block& block) {
     return {s.in.C, s.in.H * s.in.W, block.real, s.epsilon};
 }

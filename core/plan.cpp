@@ -35,6 +35,7 @@ Plan<T>::Plan(std::vector<Step> steps, int64_t weight_count, const Kernels<T>& k
         if (s.kind == Kind::conv)
             conv_count_ += s.weights() + (s.bias >= 0 ? s.out.C : 0);
     }
+    single_ = single_layout(steps_);
     lay_out_values(readers);
     lay_out_gradients(readers);
 }

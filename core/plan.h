@@ -53,6 +53,17 @@ struct Step {
     bool passes_on() const;
 };
 
+inline ConvShape conv_shape(const Step& s) {
+    return {s.in.C,        s.in.H,        s.in.W,      s.out.C,     s.out.H,
+            s.out.W,       s.kernel[0],   s.kernel[1], s.stride[0], s.stride[1],
+            s.dilation[0], s.dilation[1], s.groups};
+}
+
+inline PoolShape pool_shape(const Step& s) {
+    return {s.in.C,      s.in.H,      s.in.W,      s.out.H,    s.out.W,
+            s.kernel[0], s.kernel[1], s.stride[0], s.stride[1]};
+}
+
 // Images as they lie in the caller's memory: uint8 pixels with a table, or values.
 template <class T>
 struct Source {
@@ -118,6 +129,14 @@ struct GradientSink {
     std::vector<T*> dense_inputs, dense_gradients;
 };
 
+// Where one image alone has its activations (single.h), in one piece of memory.
+struct SingleLayout {
+    std::vector<int64_t> offset;  // of a step's output, by step + 1: the input is first
+    int64_t scratch = 0, count = 0;
+    int64_t products = 0;  // multiply-adds
+};
+SingleLayout single_layout(const std::vector<Step>& steps);
+
 template <class T>
 class Plan {
   public:
@@ -125,6 +144,7 @@ class Plan {
 
     const std::vector<Step>& steps() const { return steps_; }
     const Kernels<T>& kernels() const { return kernels_; }
+    const SingleLayout& single() const { return single_; }
     int64_t weight_count() const { return weight_count_; }
     // Weights before the running statistics, which gradients and updates leave alone.
     int64_t trainable_count() const { return trainable_count_; }
@@ -180,6 +200,7 @@ class Plan {
     std::vector<Step> steps_;
     int64_t weight_count_;
     const Kernels<T>& kernels_;
+    SingleLayout single_;
     int64_t trainable_count_;
     // By step + 1, so that the network's input comes first: the buffers of outputs and
     // of their gradients. By buffer: where it begins in the arena.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 
+#include "single.h"
 #include "threads.h"
 
 namespace striate {
@@ -48,6 +49,8 @@ bool run_forward(const Plan<T>& plan, const T* weights, const Source<T>& source,
                  const Interrupted& interrupted) {
     size_t end = 0;
     for (const Wanted<T>& w : wanted) end = std::max(end, w.step + 1);
+    if (source.count <= kFewImages)
+        return run_single(plan, weights, source, wanted, end, threads, interrupted);
     return for_each_block(
         plan, Purpose::inference, source.count, threads, interrupted,
         [&](const Block& block, Arena<T>& arena, const auto& go_on) {
@@ -113,9 +116,16 @@ bool run_input_gradient(const Plan<T>& plan, const T* weights, const Source<T>& 
 }
 
 template <class T>
+int64_t forward_tasks(const Plan<T>& plan, int64_t images) {
+    return images <= kFewImages ? single_tasks(plan, images) : blocks_of(images);
+}
+
+template <class T>
 int64_t inference_bytes(const Plan<T>& plan, int64_t images, int threads) {
-    return std::clamp<int64_t>(blocks_of(images), 1, threads) *
-           plan.arena_bytes(Purpose::inference);
+    const int64_t arena = images <= kFewImages
+                              ? plan.single().count * int64_t(sizeof(T))
+                              : plan.arena_bytes(Purpose::inference);
+    return std::clamp<int64_t>(forward_tasks(plan, images), 1, threads) * arena;
 }
 
 #define STRIATE_INSTANTIATE(T)                                                         \
@@ -124,6 +134,7 @@ int64_t inference_bytes(const Plan<T>& plan, int64_t images, int threads) {
     template bool run_input_gradient(const Plan<T>&, const T*, const Source<T>&,       \
                                      const InputGradient<T>&, int,                     \
                                      const Interrupted&);                              \
+    template int64_t forward_tasks(const Plan<T>&, int64_t);                           \
     template int64_t inference_bytes(const Plan<T>&, int64_t, int);
 STRIATE_INSTANTIATE(float)
 STRIATE_INSTANTIATE(double)
