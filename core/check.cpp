@@ -6,6 +6,13 @@
 
 namespace striate {
 
+Doubles widen(const Floats& values, bool magnitudes) {
+    Doubles wide(values.count());
+    for (int64_t i = 0; i < values.count(); ++i)
+        wide[i] = magnitudes ? std::fabs(double(values[i])) : double(values[i]);
+    return wide;
+}
+
 void Checker::run(int cases) {
     for (int i = 0; i < cases; ++i) {
         case_ = i;
@@ -14,6 +21,10 @@ void Checker::run(int cases) {
         winograd(sample);
         pooling(sample);
         dense(sample);
+        single_convolution(sample);
+        single_dense(sample);
+        single_pooling(sample);
+        single_normalization(sample);
         normalization(sample);
         activations(sample);
         loss(sample);

@@ -3,7 +3,7 @@
 
 namespace striate {
 
-void Checker::convolution(Sampler& sample) {
+ConvShape sample_conv(Sampler& sample) {
     ConvShape s{};
     s.groups = sample.between(0, 3) ? 1 : sample.between(2, 4);
     const int64_t most = s.groups == 1 ? 33 : 5;
@@ -23,17 +23,25 @@ void Checker::convolution(Sampler& sample) {
           sample.between(0, s.stride_h - 1);
     s.W = (s.OW - 1) * s.stride_w + (s.KW - 1) * s.dilation_w + 1 +
           sample.between(0, s.stride_w - 1);
+    return s;
+}
+
+std::string named(const ConvShape& s) {
+    return "C=" + std::to_string(s.C) + " O=" + std::to_string(s.O) +
+           " groups=" + std::to_string(s.groups) + " kernel=" + std::to_string(s.KH) +
+           "x" + std::to_string(s.KW) + " stride=" + std::to_string(s.stride_h) + "x" +
+           std::to_string(s.stride_w) + " dilation=" + std::to_string(s.dilation_h) +
+           "x" + std::to_string(s.dilation_w) + " out=" + std::to_string(s.OH) + "x" +
+           std::to_string(s.OW);
+}
+
+void Checker::convolution(Sampler& sample) {
+    const ConvShape s = sample_conv(sample);
     const int64_t taps = s.C / s.groups * s.KH * s.KW;
     const Floats x(s.C * s.H * s.W * kLanes, sample), w(s.O * taps, sample);
     const Floats bias(s.O, sample), dy(s.O * s.OH * s.OW * kLanes, sample);
     const bool biased = sample.between(0, 1);
-    const std::string name =
-        "C=" + std::to_string(s.C) + " O=" + std::to_string(s.O) +
-        " groups=" + std::to_string(s.groups) + " kernel=" + std::to_string(s.KH) +
-        "x" + std::to_string(s.KW) + " stride=" + std::to_string(s.stride_h) + "x" +
-        std::to_string(s.stride_w) + " dilation=" + std::to_string(s.dilation_h) + "x" +
-        std::to_string(s.dilation_w) + " out=" + std::to_string(s.OH) + "x" +
-        std::to_string(s.OW);
+    const std::string name = named(s);
     const Doubles X = widen(x), W = widen(w), B = widen(bias), DY = widen(dy);
     const Doubles aX = widen(x, true), aW = widen(w, true), aB = widen(bias, true),
                   aDY = widen(dy, true);
@@ -96,7 +104,7 @@ void Checker::convolution(Sampler& sample) {
     adjoint("conv_weight_gradient " + name, one, dot(W, zero), dot(aY, aDY));
 }
 
-void Checker::pooling(Sampler& sample) {
+PoolShape sample_pool(Sampler& sample) {
     PoolShape s{};
     s.C = sample.between(1, 5);
     s.KH = sample.between(1, 4);
@@ -104,9 +112,14 @@ void Checker::pooling(Sampler& sample) {
     s.stride_h = sample.between(1, 4);
     s.stride_w = sample.between(1, 4);
     s.OH = sample.between(1, 6);
-    s.OW = sample.between(1, 6);
+    s.OW = sample.between(1, sample.between(0, 2) ? 6 : 40);
     s.H = (s.OH - 1) * s.stride_h + s.KH + sample.between(0, 1);
     s.W = (s.OW - 1) * s.stride_w + s.KW + sample.between(0, 1);
+    return s;
+}
+
+void Checker::pooling(Sampler& sample) {
+    const PoolShape s = sample_pool(sample);
     Floats x(s.C * s.H * s.W * kLanes, sample);
     // Few distinct values: ties, which go to the first in row-major order.
     const bool ties = sample.between(0, 1);

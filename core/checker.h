@@ -38,16 +38,18 @@ class Sampler {
     uint64_t seed_, stream_, position_ = 0;
 };
 
-// An array between two guard bands that no kernel may touch.
+// An array between two guard bands that no kernel may touch; `room` values behind it
+// may be.
 template <class T>
 class Guarded {
   public:
-    explicit Guarded(int64_t count, T value = T(0))
-        : count_(count), data_(allocate<T>(count + 2 * kBand)) {
-        for (int64_t i = 0; i < count + 2 * kBand; ++i) data_[i] = T(kGuard);
+    explicit Guarded(int64_t count, T value = T(0), int64_t room = 0)
+        : count_(count), room_(room), data_(allocate<T>(count + room + 2 * kBand)) {
+        for (int64_t i = 0; i < count + room + 2 * kBand; ++i) data_[i] = T(kGuard);
         for (int64_t i = 0; i < count; ++i) (*this)[i] = value;
     }
-    Guarded(int64_t count, Sampler& sample) : Guarded(count) {
+    Guarded(int64_t count, Sampler& sample, int64_t room = 0)
+        : Guarded(count, T(0), room) {
         for (int64_t i = 0; i < count; ++i) (*this)[i] = T(sample.uniform());
     }
     Guarded copy() const {
@@ -62,30 +64,30 @@ class Guarded {
     int64_t count() const { return count_; }
     bool intact() const {
         for (int64_t i = 0; i < kBand; ++i)
-            if (data_[i] != T(kGuard) || data_[count_ + kBand + i] != T(kGuard))
+            if (data_[i] != T(kGuard) || data_[count_ + room_ + kBand + i] != T(kGuard))
                 return false;
         return true;
     }
 
   private:
-    int64_t count_;
+    int64_t count_, room_;
     AlignedArray<T> data_;
 };
 using Floats = Guarded<float>;
 using Doubles = Guarded<double>;
 
-inline Doubles widen(const Floats& values, bool magnitudes = false) {
-    Doubles wide(values.count());
-    for (int64_t i = 0; i < values.count(); ++i)
-        wide[i] = magnitudes ? std::fabs(double(values[i])) : double(values[i]);
-    return wide;
-}
+Doubles widen(const Floats& values, bool magnitudes = false);
 
 inline double dot(const Doubles& a, const Doubles& b) {
     double sum = 0.0;
     for (int64_t i = 0; i < a.count(); ++i) sum += a[i] * b[i];
     return sum;
 }
+
+// Any convolution, strides, dilation and groups included, and any pooling.
+ConvShape sample_conv(Sampler& sample);
+std::string named(const ConvShape& s);
+PoolShape sample_pool(Sampler& sample);
 
 // Compares one table of kernels with the reference, case by case. The cases are drawn
 // from a seed; what is wrong is gathered in words.
@@ -102,6 +104,10 @@ class Checker {
     void winograd(Sampler& sample);
     void pooling(Sampler& sample);
     void dense(Sampler& sample);
+    void single_convolution(Sampler& sample);
+    void single_dense(Sampler& sample);
+    void single_pooling(Sampler& sample);
+    void single_normalization(Sampler& sample);
     void normalization(Sampler& sample);
     void activations(Sampler& sample);
     void loss(Sampler& sample);

@@ -164,6 +164,20 @@ struct Kernels {
                                 const T* variance, const T* w, const T* mean_dw,
                                 const T* mean_db, T* dy);
 
+    // One image alone, for inference: its activations are plain x[C][H][W] and have
+    // room for kLanes values behind their end, which may be read and overwritten.
+    // As conv_forward, dense_forward and the pools, one lane wide; scratch has the room
+    // that single_scratch (single.h) tells
+    void (*single_conv)(const ConvShape&, const T* x, const T* w, const T* bias, T* y,
+                        T* scratch);
+    void (*single_dense)(int64_t D, int64_t O, const T* x, const T* w, const T* bias,
+                         T* y);
+    void (*single_max_pool)(const PoolShape&, const T* x, T* y);
+    void (*single_average_pool)(const PoolShape&, const T* x, T* y);
+    // As norm_forward, but x[C][P] becomes y
+    void (*single_norm)(const NormShape&, const T* mean, const T* variance, const T* w,
+                        const T* bias, T* x);
+
     // y = a + b for count lanes-wide values; y may be a or b
     void (*add)(int64_t count, const T* a, const T* b, T* y);
     // y = f(x) for count lanes-wide values; y may be x

@@ -37,8 +37,7 @@ STRIATE_INLINE Vector load(const float* p) {
 // The same for a value that several products need: left alone, compilers load it anew
 // for each, and tiles of few taps then wait for the loads (half the speed for 1 x 1
 // kernels). SSE has no registers to spare for it, others have no operands in memory.
-STRIATE_INLINE Vector load_held(const float* p) {
-    Vector v = load(p);
+STRIATE_INLINE Vector held(Vector v) {
 #if defined(__AVX512F__)
     asm("" : "+v"(v));
 #elif defined(__AVX2__)
@@ -46,6 +45,7 @@ STRIATE_INLINE Vector load_held(const float* p) {
 #endif
     return v;
 }
+STRIATE_INLINE Vector load_held(const float* p) { return held(load(p)); }
 // The opposite, where registers are short: of what lies at this address the compiler
 // knows nothing yet, so that it does not keep, and spill, what it has loaded before.
 STRIATE_INLINE const float* load_anew(const float* p) {

@@ -32,8 +32,9 @@ int64_t first_weight(const Step& s, const Range& range) {
 }
 
 PoolShape pool_shape(const Step& s, const Range& range) {
-    return {range.size(s.in.C), s.in.H,      s.in.W,      s.out.H,    s.out.W,
-            s.kernel[0],        s.kernel[1], s.stride[0], s.stride[1]};
+    PoolShape part = s.pool();
+    part.C = range.size(s.in.C);
+    return part;
 }
 
 NormShape norm_shape(const Step& s, const Range& range, const Block& block) {

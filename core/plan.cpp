@@ -21,6 +21,10 @@ ConvShape Step::conv() const {
             kernel[1], stride[0], stride[1], dilation[0], dilation[1], groups};
 }
 
+PoolShape Step::pool() const {
+    return {in.C, in.H, in.W, out.H, out.W, kernel[0], kernel[1], stride[0], stride[1]};
+}
+
 bool Step::by_channel() const {
     return kind == Kind::conv ? groups > 1 : kind != Kind::dense;
 }
@@ -45,6 +49,7 @@ Plan<T>::Plan(std::vector<Step> steps, int64_t weight_count, const Kernels<T>& k
         if (s.kind == Kind::conv)
             conv_count_ += s.weights() + (s.bias >= 0 ? s.out.C : 0);
     }
+    single_ = single_layout(steps_);
     for (size_t i = 0; i + 1 < steps_.size(); ++i)
         if (readers[i + 1] == 0)
             throw std::invalid_argument("step " + std::to_string(i) +

@@ -61,6 +61,7 @@ struct Step {
     ActivationRule rule{Activation::relu, 0.0, 1.0, 1.0};
 
     ConvShape conv() const;
+    PoolShape pool() const;
     int64_t weights() const;  // how many it has, its bias not counted
     // Whether the gradient of its input takes the place of that of its output.
     bool passes_on() const;
@@ -157,6 +158,13 @@ struct Passage {
 
 // What is done to a block besides its steps: whoever carries it does it.
 using OtherAction = std::function<void(const Action&, const Range&)>;
+// Where one image alone has its activations (single.h), in one piece of memory.
+struct SingleLayout {
+    std::vector<int64_t> offset;  // of a step's output, by step + 1: the input is first
+    int64_t scratch = 0, count = 0;
+    int64_t products = 0;  // multiply-adds
+};
+SingleLayout single_layout(const std::vector<Step>& steps);
 
 template <class T>
 class Plan {
@@ -166,6 +174,7 @@ class Plan {
 
     const std::vector<Step>& steps() const { return steps_; }
     const Kernels<T>& kernels() const { return kernels_; }
+    const SingleLayout& single() const { return single_; }
     int64_t weight_count() const { return weight_count_; }
     // Weights before the running statistics, which gradients and updates leave alone.
     int64_t trainable_count() const { return trainable_count_; }
@@ -219,6 +228,7 @@ class Plan {
     std::vector<Step> steps_;
     int64_t weight_count_;
     const Kernels<T>& kernels_;
+    SingleLayout single_;
     int64_t trainable_count_;
     std::vector<int64_t> winner_offset_, conv_offset_;
     int64_t winner_count_ = 0, conv_count_ = 0, scratch_count_ = 0;

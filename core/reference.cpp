@@ -10,13 +10,13 @@
 namespace striate {
 namespace {
 
-template <class T>
+template <class T, int L = kLanes>
 void conv_forward(const ConvShape& s, const T* x, const T* w, const T* bias, T* y) {
     const int64_t CG = s.C / s.groups, OG = s.O / s.groups;
     for (int64_t o = 0; o < s.O; ++o)
         for (int64_t oh = 0; oh < s.OH; ++oh)
             for (int64_t ow = 0; ow < s.OW; ++ow)
-                for (int l = 0; l < kLanes; ++l) {
+                for (int l = 0; l < L; ++l) {
                     double sum = bias ? double(bias[o]) : 0.0;
                     for (int64_t c = 0; c < CG; ++c)
                         for (int64_t kh = 0; kh < s.KH; ++kh)
@@ -26,10 +26,9 @@ void conv_forward(const ConvShape& s, const T* x, const T* w, const T* bias, T* 
                                 const int64_t ic = o / OG * CG + c;
                                 sum +=
                                     double(w[((o * CG + c) * s.KH + kh) * s.KW + kw]) *
-                                    double(
-                                        x[((ic * s.H + ih) * s.W + iw) * kLanes + l]);
+                                    double(x[((ic * s.H + ih) * s.W + iw) * L + l]);
                             }
-                    y[((o * s.OH + oh) * s.OW + ow) * kLanes + l] = T(sum);
+                    y[((o * s.OH + oh) * s.OW + ow) * L + l] = T(sum);
                 }
 }
 
@@ -93,25 +92,25 @@ void conv_weight_gradient(const ConvShape& s, const T* x, const T* dy, T* dw, T*
 
 // Calls visit(c, oh, ow, kh, kw, input offset, output offset) for every value of every
 // patch, in row-major order.
-template <class Visit>
+template <int L, class Visit>
 void for_each_patch(const PoolShape& s, Visit visit) {
     for (int64_t c = 0; c < s.C; ++c)
         for (int64_t oh = 0; oh < s.OH; ++oh)
             for (int64_t ow = 0; ow < s.OW; ++ow)
                 for (int64_t kh = 0; kh < s.KH; ++kh)
                     for (int64_t kw = 0; kw < s.KW; ++kw)
-                        for (int l = 0; l < kLanes; ++l) {
+                        for (int l = 0; l < L; ++l) {
                             const int64_t ih = oh * s.stride_h + kh;
                             const int64_t iw = ow * s.stride_w + kw;
                             visit(int32_t(kh * s.KW + kw),
-                                  ((c * s.H + ih) * s.W + iw) * kLanes + l,
-                                  ((c * s.OH + oh) * s.OW + ow) * kLanes + l);
+                                  ((c * s.H + ih) * s.W + iw) * L + l,
+                                  ((c * s.OH + oh) * s.OW + ow) * L + l);
                         }
 }
 
-template <class T>
+template <class T, int L = kLanes>
 void max_pool_forward(const PoolShape& s, const T* x, T* y, int32_t* winner) {
-    for_each_patch(s, [&](int32_t k, int64_t in, int64_t out) {
+    for_each_patch<L>(s, [&](int32_t k, int64_t in, int64_t out) {
         if (k == 0 || x[in] > y[out] || std::isnan(x[in])) {
             y[out] = x[in];
             if (winner) winner[out] = k;
@@ -122,18 +121,18 @@ void max_pool_forward(const PoolShape& s, const T* x, T* y, int32_t* winner) {
 template <class T>
 void max_pool_backward(const PoolShape& s, const int32_t* winner, const T* dy, T* dx) {
     std::memset(dx, 0, sizeof(T) * size_t(s.C * s.H * s.W * kLanes));
-    for_each_patch(s, [&](int32_t k, int64_t in, int64_t out) {
+    for_each_patch<kLanes>(s, [&](int32_t k, int64_t in, int64_t out) {
         if (winner[out] == k) dx[in] += dy[out];
     });
 }
 
-template <class T>
+template <class T, int L = kLanes>
 void average_pool_forward(const PoolShape& s, const T* x, T* y) {
     const int32_t last = int32_t(s.KH * s.KW - 1);
-    double sum[kLanes] = {};
+    double sum[L] = {};
     // The patches of the 16 lanes are visited together, value by value.
-    for_each_patch(s, [&](int32_t k, int64_t in, int64_t out) {
-        double& total = sum[out % kLanes];
+    for_each_patch<L>(s, [&](int32_t k, int64_t in, int64_t out) {
+        double& total = sum[out % L];
         total = (k == 0 ? 0.0 : total) + double(x[in]);
         if (k == last) y[out] = T(total / double(s.KH * s.KW));
     });
@@ -142,19 +141,19 @@ void average_pool_forward(const PoolShape& s, const T* x, T* y) {
 template <class T>
 void average_pool_backward(const PoolShape& s, const T* dy, T* dx) {
     std::memset(dx, 0, sizeof(T) * size_t(s.C * s.H * s.W * kLanes));
-    for_each_patch(s, [&](int32_t, int64_t in, int64_t out) {
+    for_each_patch<kLanes>(s, [&](int32_t, int64_t in, int64_t out) {
         dx[in] = T(double(dx[in]) + double(dy[out]) / double(s.KH * s.KW));
     });
 }
 
-template <class T>
+template <class T, int L = kLanes>
 void dense_forward(int64_t D, int64_t O, const T* x, const T* w, const T* bias, T* y) {
     for (int64_t o = 0; o < O; ++o)
-        for (int l = 0; l < kLanes; ++l) {
+        for (int l = 0; l < L; ++l) {
             double sum = bias ? double(bias[o]) : 0.0;
             for (int64_t d = 0; d < D; ++d)
-                sum += double(w[o * D + d]) * double(x[d * kLanes + l]);
-            y[o * kLanes + l] = T(sum);
+                sum += double(w[o * D + d]) * double(x[d * L + l]);
+            y[o * L + l] = T(sum);
         }
 }
 
@@ -205,12 +204,12 @@ void norm_moments(const NormShape& s, const T* x, double* mean, double* deviatio
     }
 }
 
-template <class T>
+template <class T, int L = kLanes>
 void norm_forward(const NormShape& s, const T* x, const T* mean, const T* variance,
                   const T* w, const T* bias, T* y) {
     for (int64_t c = 0; c < s.C; ++c) {
         const double root = std::sqrt(double(variance[c]) + s.epsilon);
-        for (int64_t i = c * s.P * kLanes; i < (c + 1) * s.P * kLanes; ++i)
+        for (int64_t i = c * s.P * L; i < (c + 1) * s.P * L; ++i)
             y[i] = T(double(w[c]) * (double(x[i]) - double(mean[c])) / root +
                      double(bias[c]));
     }
@@ -244,6 +243,24 @@ void norm_input_gradient(const NormShape& s, const T* x, const T* mean,
             dy[i] = mean_dw && i % kLanes >= s.real ? T(0) : T(dx);
         }
     }
+}
+
+// One image alone is a block of one lane.
+
+template <class T>
+void single_conv(const ConvShape& s, const T* x, const T* w, const T* bias, T* y, T*) {
+    conv_forward<T, 1>(s, x, w, bias, y);
+}
+
+template <class T>
+void single_max_pool(const PoolShape& s, const T* x, T* y) {
+    max_pool_forward<T, 1>(s, x, y, nullptr);
+}
+
+template <class T>
+void single_norm(const NormShape& s, const T* mean, const T* variance, const T* w,
+                 const T* bias, T* x) {
+    norm_forward<T, 1>(s, x, mean, variance, w, bias, x);
 }
 
 template <class T>
@@ -550,6 +567,11 @@ const Kernels<T>& reference_kernels() {
         norm_forward<T>,
         norm_weight_gradient<T>,
         norm_input_gradient<T>,
+        single_conv<T>,
+        dense_forward<T, 1>,
+        single_max_pool<T>,
+        average_pool_forward<T, 1>,
+        single_norm<T>,
         add<T>,
         activation_forward<T>,
         activation_backward<T>,

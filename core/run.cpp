@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 
+#include "single.h"
 #include "threads.h"
 
 namespace striate {
@@ -105,6 +106,9 @@ bool run_forward(const Plan<T>& plan, const T* weights, const Source<T>& source,
         purpose.wanted.push_back(w.step);
         purpose.end = std::max(purpose.end, w.step + 1);
     }
+    if (source.count <= kFewImages)
+        return run_single(plan, weights, source, wanted, purpose.end, threads,
+                          interrupted);
     const bool last = wanted.size() == 1 && purpose.end == plan.steps().size();
     const Program other = last ? Program{} : make_program(plan.steps(), purpose);
     return carry_all(
@@ -164,9 +168,21 @@ bool run_input_gradient(const Plan<T>& plan, const T* weights, const Source<T>& 
         });
 }
 
+template <class T>
+int64_t forward_tasks(const Plan<T>& plan, int64_t images) {
+    if (images <= kFewImages) return single_tasks(plan, images);
+    const int64_t blocks = blocks_of(images);
+    const bool shares = blocks * work_of(plan.prediction()) >= kTeamWork;
+    return shares ? blocks * kLanes
+                  : blocks;  // blocks too are shared, by their channels
+}
+
 // Of the most that may be wanted: all outputs.
 template <class T>
 int64_t inference_bytes(const Plan<T>& plan, int64_t images, int threads) {
+    if (images <= kFewImages)
+        return std::clamp<int64_t>(single_tasks(plan, images), 1, threads) *
+               plan.single().count * int64_t(sizeof(T));
     int64_t numbers = plan.steps()[0].in.count() * kLanes;
     for (const Step& s : plan.steps()) numbers += s.out.count() * kLanes;
     const int64_t blocks = blocks_of(images);
@@ -181,6 +197,7 @@ int64_t inference_bytes(const Plan<T>& plan, int64_t images, int threads) {
     template bool run_input_gradient(const Plan<T>&, const T*, const Source<T>&,       \
                                      const InputGradient<T>&, int,                     \
                                      const Interrupted&);                              \
+    template int64_t forward_tasks(const Plan<T>&, int64_t);                           \
     template int64_t inference_bytes(const Plan<T>&, int64_t, int);
 STRIATE_INSTANTIATE(float)
 STRIATE_INSTANTIATE(double)

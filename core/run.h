@@ -40,6 +40,10 @@ bool run_input_gradient(const Plan<T>& plan, const T* weights, const Source<T>& 
                         const InputGradient<T>& what, int threads,
                         const Interrupted& interrupted);
 
+// How many threads can share a call.
+template <class T>
+int64_t forward_tasks(const Plan<T>& plan, int64_t images);
+
 // Bytes that a call takes besides the caller's arrays.
 template <class T>
 int64_t inference_bytes(const Plan<T>& plan, int64_t images, int threads);

@@ -24,6 +24,7 @@ namespace STRIATE_TABLE {
 #include "norm.inl"
 #include "pointwise.inl"
 #include "pool.inl"
+#include "single.inl"
 #include "winograd.inl"
 #include "winograd_gradients.inl"
 
@@ -47,6 +48,11 @@ const Kernels<float> table = {
     norm_forward,
     norm_weight_gradient,
     norm_input_gradient,
+    single_conv,
+    single_dense,
+    single_max_pool,
+    single_average_pool,
+    single_norm,
     add,
     activation_forward,
     activation_backward,

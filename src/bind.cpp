@@ -4,6 +4,7 @@
 // in Striate's own Python code: users' mistakes are answered there, in their words.
 #include "bind.h"
 
+#include <cstdlib>
 #include <map>
 
 #include "check.h"
@@ -125,14 +126,17 @@ NB_MODULE(_core, m) {
         "right). sources: the steps it reads, -1 for the input; the second of an add "
         "only. value: a pad's fill, leaky_relu's slope, tanh's height, dropout's rate, "
         "batch_norm's momentum; scale: tanh's steepness, batch_norm's epsilon.");
-    nb::class_<Pixels>(m, "Pixels")
-        .def(nb::init<Array<const uint8_t, 4>, Array<const float, 2>,
-                      Array<const float, 1>, std::array<int64_t, 2>,
+    nb::class_<PixelTable>(m, "PixelTable")
+        .def(nb::init<Array<const float, 2>, Array<const float, 1>,
                       std::array<int64_t, 2>>(),
-             "images"_a, "table"_a, "fill"_a, "input"_a, "offset"_a,
-             "uint8 images (N, height, width, C) that become table[c, pixel], placed "
-             "at offset "
-             "(top, left) of an input (H, W) with fill[c] around.");
+             "values"_a, "fill"_a, "input"_a,
+             "Pixels become values[c, pixel], in an input (H, W) with fill[c] around.");
+    nb::class_<Pixels>(m, "Pixels")
+        .def(nb::init<Array<const uint8_t, 4>, const PixelTable&,
+                      std::array<int64_t, 2>>(),
+             "images"_a, "table"_a, "offset"_a,
+             "uint8 images (N, height, width, C), placed at offset (top, left) of the "
+             "table's input.");
     nb::class_<UpdateRule>(m, "UpdateRule")
         .def(
             "__init__",
@@ -174,6 +178,13 @@ NB_MODULE(_core, m) {
     m.def(
         "default_isa", [] { return kernels_named("").name; },
         "The instruction set in use; STRIATE_ISA forces one.");
+    m.def(
+        "environment",
+        [](const char* name) {
+            const char* value = std::getenv(name);
+            return nb::steal<nb::str>(PyUnicode_DecodeFSDefault(value ? value : ""));
+        },
+        "name"_a, "An environment variable; os.environ takes ten times as long.");
     m.def("hardware_threads", &usable_processors,
           "Processors this process may use: affinity and cgroup limits counted.");
     m.def(

@@ -88,27 +88,37 @@ auto without_gil(Body body) {
     return body(Interrupted([&free] { return free.interrupted(); }));
 }
 
+// What pixel values become, channel by channel, and the input that they are placed in.
+struct PixelTable {
+    Array<const float, 2> values;  // (C, 256)
+    Array<const float, 1> fill;    // (C,)
+    std::array<int64_t, 2> input;  // (H, W)
+
+    PixelTable(Array<const float, 2> values_, Array<const float, 1> fill_,
+               std::array<int64_t, 2> input_)
+        : values(values_), fill(fill_), input(input_) {
+        demand(values.shape(1) == 256, "values must be (C, 256)");
+        demand(fill.shape(0) == values.shape(0), "fill must be (C,)");
+    }
+};
+
 // uint8 images (N, height, width, C) and how they become the network's input.
 struct Pixels {
     Array<const uint8_t, 4> images;
-    Array<const float, 2> table;
-    Array<const float, 1> fill;
+    PixelTable table;
     PixelShape shape;
 
-    Pixels(Array<const uint8_t, 4> images_, Array<const float, 2> table_,
-           Array<const float, 1> fill_, std::array<int64_t, 2> input,
+    Pixels(Array<const uint8_t, 4> images_, const PixelTable& table_,
            std::array<int64_t, 2> offset)
-        : images(images_), table(table_), fill(fill_) {
+        : images(images_), table(table_) {
         shape = {int64_t(images.shape(1)),
                  int64_t(images.shape(2)),
                  int64_t(images.shape(3)),
-                 input[0],
-                 input[1],
+                 table.input[0],
+                 table.input[1],
                  offset[0],
                  offset[1]};
-        demand(table.shape(0) == images.shape(3) && table.shape(1) == 256,
-               "table must be (C, 256)");
-        demand(fill.shape(0) == images.shape(3), "fill must be (C,)");
+        demand(table.fill.shape(0) == images.shape(3), "the table must be for C");
         demand(shape.top >= 0 && shape.left >= 0 &&
                    shape.top + shape.height <= shape.H &&
                    shape.left + shape.width <= shape.W,
@@ -122,8 +132,8 @@ Source<T> source_of(const Pixels& p) {
     source.count = int64_t(p.images.shape(0));
     source.pixels = p.images.data();
     source.shape = p.shape;
-    source.table = p.table.data();
-    source.fill = p.fill.data();
+    source.table = p.table.values.data();
+    source.fill = p.table.fill.data();
     return source;
 }
 

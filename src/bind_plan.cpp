@@ -34,10 +34,19 @@ size_t step_of(const Plan<T>& plan, int layer) {
 }
 
 template <class T>
+void go_forward(const Plan<T>& plan, const Array<const T, 1>& weights,
+                const Source<T>& source, const std::vector<Wanted<T>>& wanted,
+                int threads) {
+    const bool done = without_gil([&](const Interrupted& interrupted) {
+        return run_forward(plan, weights.data(), source, wanted, threads, interrupted);
+    });
+    if (!done) throw nb::python_error();
+}
+
+template <class T>
 std::vector<Result<T>> plan_forward(const Plan<T>& plan, Array<const T, 1> weights,
                                     nb::object images, const std::vector<int>& layers,
-                                    bool probabilities, int threads,
-                                    double temperature) {
+                                    int threads) {
     check_weights(plan, weights.shape(0));
     const Source<T> source = source_of<T>(images, plan.steps()[0].in);
     std::vector<Wanted<T>> wanted;
@@ -45,17 +54,27 @@ std::vector<Result<T>> plan_forward(const Plan<T>& plan, Array<const T, 1> weigh
     for (int layer : layers) {
         const size_t step = step_of(plan, layer);
         const Shape out = plan.steps()[step].out;
-        const bool last = step + 1 == plan.steps().size();
         results.push_back(new_array<T>(image_shape(source.count, out)));
-        wanted.push_back(
-            {step, results.back().data(), probabilities && last, temperature});
+        wanted.push_back({step, results.back().data()});
     }
     demand(!wanted.empty(), "at least one layer must be wanted");
-    const bool done = without_gil([&](const Interrupted& interrupted) {
-        return run_forward(plan, weights.data(), source, wanted, threads, interrupted);
-    });
-    if (!done) throw nb::python_error();
+    go_forward(plan, weights, source, wanted, threads);
     return results;
+}
+
+template <class T>
+Result<T> plan_answers(const Plan<T>& plan, Array<const T, 1> weights,
+                       nb::object images, bool probabilities, int threads,
+                       double temperature) {
+    check_weights(plan, weights.shape(0));
+    const Source<T> source = source_of<T>(images, plan.steps()[0].in);
+    const size_t last = plan.steps().size() - 1;
+    const Shape out = plan.steps()[last].out;
+    demand(out.H == 1 && out.W == 1, "the network must end in one value a class");
+    Result<T> result = new_array<T>({size_t(source.count), size_t(out.C)});
+    go_forward(plan, weights, source,
+               {{last, result.data(), probabilities, temperature}}, threads);
+    return result;
 }
 
 template <class T>
@@ -213,11 +232,14 @@ nb::class_<Plan<T>> bind_plan(nb::module_& m, const char* name, const char* text
             },
             "images"_a, "threads"_a, "training"_a,
             "Bytes that a call takes besides its arrays; training: of a batch.")
+        .def("tasks", &forward_tasks<T>, "images"_a,
+             "How many threads can share a call of forward or answers.")
         .def("forward", &plan_forward<T>, "weights"_a, "images"_a, "layers"_a,
-             "probabilities"_a, "threads"_a, "temperature"_a = 1.0,
-             "Outputs (N, H, W, C) of the layers, flat ones (N, 1, 1, D); with "
-             "probabilities, the last layer's divided by temperature and through "
-             "softmax.")
+             "threads"_a, "Outputs (N, H, W, C) of the layers, flat ones (N, 1, 1, D).")
+        .def("answers", &plan_answers<T>, "weights"_a, "images"_a, "probabilities"_a,
+             "threads"_a, "temperature"_a = 1.0,
+             "The last layer's output (N, K), or, as probabilities, that divided by "
+             "temperature and through softmax.")
         .def("input_gradient", &plan_input_gradient<T>, "weights"_a, "images"_a,
              "layer"_a, "seeds"_a.none(), "labels"_a.none(), "label_smoothing"_a,
              "threads"_a, "Gradient of the input, (N, H, W, C).")

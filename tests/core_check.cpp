@@ -1,6 +1,7 @@
 // The core's checks as a program that needs no Python: for sanitizers, and for emulated
 // processors. Usage: striate_check kernels|threads [instruction set] [cases]
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -185,6 +186,55 @@ void check_phases(int threads) {
     report(right && phase == 5000, "phases on " + std::to_string(threads) + " threads");
 }
 
+// The first 8 answers of a network large enough for threads to share its images.
+std::vector<float> answer(int64_t images, int threads) {
+    std::vector<Step> steps(4);
+    const Shape shapes[] = {
+        {1, 40, 40}, {16, 36, 36}, {16, 32, 32}, {16, 16, 16}, {10, 1, 1}};
+    const Kind kinds[] = {Kind::conv, Kind::conv, Kind::max_pool, Kind::dense};
+    int64_t count = 0;
+    for (size_t i = 0; i < steps.size(); ++i) {
+        Step& s = steps[i];
+        s.kind = kinds[i];
+        s.layer = int(i);
+        s.source = s.layer - 1;
+        s.in = shapes[i];
+        s.out = shapes[i + 1];
+        for (int axis = 0; axis < 2; ++axis) {
+            if (s.kind == Kind::conv) s.kernel[axis] = 5;
+            if (s.kind == Kind::max_pool) s.kernel[axis] = s.stride[axis] = 2;
+        }
+        if (s.weights() == 0) continue;
+        s.weight = count;
+        s.bias = count + s.weights();
+        count += s.weights() + s.out.C;
+    }
+    const Plan<float> plan(std::move(steps), count, kernels_named(""));
+    std::vector<float> weights(static_cast<size_t>(count));
+    for (size_t i = 0; i < weights.size(); ++i)
+        weights[i] = float(i * 7919 % 101) / 500.0f - 0.1f;
+    std::vector<float> values(size_t(images * 1600)), out(size_t(images * 10));
+    for (size_t i = 0; i < values.size(); ++i) values[i] = float(i * 31 % 251) / 251.0f;
+    Source<float> source;
+    source.count = images;
+    source.values = values.data();
+    run_forward(plan, weights.data(), source, {{3, out.data()}}, threads,
+                [] { return false; });
+    out.resize(80);
+    return out;
+}
+
+void check_few_images() {
+    const std::vector<float> one = answer(8, 1), many = answer(9, 1);
+    report(answer(8, 3) == one, "8 images one by one, on 1 and 3 threads");
+    float largest = 0.0f, off = 0.0f;
+    for (size_t i = 0; i < one.size(); ++i) {
+        largest = std::max(largest, std::fabs(many[i]));
+        off = std::max(off, std::fabs(one[i] - many[i]));
+    }
+    report(off <= 1e-5f * largest, "8 images one by one and in a block");
+}
+
 void check_threads() {
     for (const int threads : {1, 2, 8}) check_phases(threads);
     // Blocks shared by threads, by some of them, and one after the other.
@@ -214,6 +264,7 @@ int main(int count, char** arguments) {
         check_tables(table == "all" ? "" : table, cases);
     } else if (what == "threads") {
         check_threads();
+        check_few_images();
     } else {
         std::fprintf(stderr,
                      "usage: %s kernels|threads [instruction set|all] [cases]\n",

@@ -401,6 +401,23 @@ class Reference:
     """Of each image's own loss, N,H,W,C."""
 
 
+def run_forward(
+    resolved: Sequence[ResolvedLayer],
+    weights: Weights,
+    images: NDArray[Any],
+    unit: float = SINGLE,
+) -> dict[int, Bounded]:
+    """The output of every layer by its index; that of -1 is the input."""
+    values = {-1: Bounded.exact(images)}
+    for one in resolved:
+        read = [values[index] for index in one.inputs]
+        summed = isinstance(one.layer, Residual)
+        values[one.index] = (
+            sum_of(read, unit) if summed else forward(one, read[0], weights, unit)
+        )
+    return values
+
+
 def run(
     resolved: Sequence[ResolvedLayer],
     weights: Mapping[str, NDArray[Any]] | Weights,
@@ -418,13 +435,7 @@ def run(
         name: given if isinstance(given, Bounded) else Bounded.exact(given)
         for name, given in weights.items()
     }
-    values = {-1: Bounded.exact(images)}
-    for one in resolved:
-        read = [values[index] for index in one.inputs]
-        summed = isinstance(one.layer, Residual)
-        values[one.index] = (
-            sum_of(read, unit) if summed else forward(one, read[0], known, unit)
-        )
+    values = run_forward(resolved, known, images, unit)
     last = resolved[-1].index
     own = (
         np.ones(len(images))

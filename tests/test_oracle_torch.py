@@ -208,7 +208,7 @@ def test_equal_and_missing_numbers_go_as_in_pytorch() -> None:
     nothing = np.zeros(0, np.float32)
     x = torch.tensor(images).permute(0, 3, 1, 2).requires_grad_(True)
     y = F.max_pool2d(F.relu(x), 3, 1, 1)
-    (found,) = plan.forward(nothing, images, [1], False, 1)
+    (found,) = plan.forward(nothing, images, [1], 1)
     np.testing.assert_array_equal(found, y.detach().permute(0, 2, 3, 1).numpy())
     (wanted,) = torch.autograd.grad(y[:40].sum(), [x])
     seeds = np.ones((40, 6, 6, 1), np.float32)

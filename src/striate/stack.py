@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .arguments import shown, spell, truth
+from .arguments import shown, truth
 from .engine.compute import Engine
 from .engine.initialization import initial_weights
 from .engine.machine import check_memory
 from .engine.randomness import check_seed
 from .engine.weights import Floats, checked_weights, flattened
-from .errors import DataError, ShapeError
+from .errors import DataError
 from .images.inputs import InputRule
 from .images.labels import Classes, ClassNames
 from .images.preprocess import Preprocessing
@@ -60,6 +60,7 @@ class Stack:
         """Set by a callback to end `fit` after the steps under way."""
         self._classes: Classes | None = None
         self._preprocessing: Preprocessing | None = None
+        self._input_rule = InputRule(self.input_shape, None, floats=False)
         self._temperature = 1.0
         self._mirrored_answers = False
 
@@ -82,14 +83,7 @@ class Stack:
     @property
     def outputs(self) -> int:
         """How many numbers the network ends in, one a class; else ShapeError."""
-        last = self.resolved[-1]
-        if len(last.output_shape) != 1:
-            raise ShapeError(
-                f"classes need a network that ends in one number for each, but "
-                f"{last.name} puts out {spell(last.output_shape)}; end it with "
-                "Flatten() and Dense(classes)."
-            )
-        return last.output_shape[0]
+        return self.engine.outputs
 
     @property
     def preprocessing(self) -> Preprocessing | None:
@@ -99,8 +93,11 @@ class Stack:
     @property
     def input_rule(self) -> InputRule:
         """What the network knows about the images it takes."""
-        floats = self.training.get("input") == "floats"
-        return InputRule(self.input_shape, self._preprocessing, floats)
+        known, floats = self._input_rule, self.training.get("input") == "floats"
+        if known.preprocessing is not self._preprocessing or known.floats != floats:
+            known = InputRule(self.input_shape, self._preprocessing, floats)
+            self._input_rule = known  # it keeps the table that pixels go through
+        return known
 
     @property
     def classes(self) -> Classes | None:

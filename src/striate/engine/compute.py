@@ -9,12 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
-from ..errors import UsageError
+from ..arguments import spell
+from ..errors import ShapeError, UsageError
 from ..images.inputs import Images
 from ..layers import BatchNorm
 from ..resolve import ResolvedLayer
 from .lowering import lower
-from .machine import check_memory, convolution, instruction_set, thread_count
+from .machine import (
+    check_memory,
+    convolution,
+    instruction_set,
+    is_large,
+    thread_count,
+)
 from .usage import Usage
 from .weights import Floats, named_views
 
@@ -38,6 +45,18 @@ class Engine:
         self.usage = Usage()
 
     @property
+    def outputs(self) -> int:
+        """How many numbers the network ends in, one a class; else ShapeError."""
+        last = self.resolved[-1]
+        if len(last.output_shape) != 1:
+            raise ShapeError(
+                f"classes need a network that ends in one number for each, but "
+                f"{last.name} puts out {spell(last.output_shape)}; end it with "
+                "Flatten() and Dense(classes)."
+            )
+        return last.output_shape[0]
+
+    @property
     def normalizes(self) -> str | None:
         """The name of the first layer that normalises over a batch, if there is one."""
         norms = (one.name for one in self.resolved if isinstance(one.layer, BatchNorm))
@@ -56,40 +75,51 @@ class Engine:
         return named_views(self.resolved, flat)
 
     def forward(
-        self,
-        images: Images,
-        layers: Sequence[int],
-        *,
-        probabilities: bool = False,
-        temperature: float = 1.0,
-        threads: int | None = None,
+        self, images: Images, layers: Sequence[int], *, threads: int | None = None
     ) -> list[Floats]:
-        """Return the outputs of layers, N,H,W,C or N,D, in the order they are named.
-
-        With `probabilities` the last layer's output is divided by `temperature` and
-        goes through softmax.
-        """
-        team = thread_count(threads)
+        """Return the outputs of layers, N,H,W,C or N,D, in the order they are named."""
         shapes = [self.resolved[index].output_shape for index in layers]
-        numbers = images.count * sum(math.prod(shape) for shape in shapes)
-        check_memory(
-            4 * numbers + self.plan.bytes(images.count, team, False),
-            f"the output of {len(shapes)} layer(s) for {images.count:,} images",
-            "give fewer images or layers at once",
-        )
+        numbers = sum(math.prod(shape) for shape in shapes)
+        team = self._team(images.count, len(shapes), numbers, threads)
         with self.usage.reading():
-            outputs = self.plan.forward(
-                self.flat,
-                images.source,
-                list(layers),
-                probabilities,
-                team,
-                temperature,
-            )
+            outputs = self.plan.forward(self.flat, images.source, list(layers), team)
         return [
             output.reshape(images.count, *shape)
             for output, shape in zip(outputs, shapes, strict=True)
         ]
+
+    def answers(
+        self,
+        images: Images,
+        *,
+        probabilities: bool = False,
+        temperature: float = 1.0,
+        threads: int | None = None,
+    ) -> Floats:
+        """Return the last layer's output, N,K; ShapeError where it is not flat.
+
+        With `probabilities` it is divided by `temperature` and goes through softmax.
+        """
+        team = self._team(images.count, 1, self.outputs, threads)
+        with self.usage.reading():
+            return self.plan.answers(
+                self.flat, images.source, probabilities, team, temperature
+            )
+
+    def _team(self, images: int, layers: int, numbers: int, threads: int | None) -> int:
+        """How many threads go forward; UsageError where what they take is not there.
+
+        `numbers` is how many the layers put out for each image.
+        """
+        team = thread_count(threads, self.plan.tasks(images))
+        amount = 4 * images * numbers + self.plan.bytes(images, team, False)
+        if is_large(amount):  # else finding words would take longer than the check
+            check_memory(
+                amount,
+                f"the output of {layers} layer(s) for {images:,} images",
+                "give fewer images or layers at once",
+            )
+        return team
 
     def input_gradient(
         self,

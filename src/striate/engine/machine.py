@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import os
 from collections.abc import Iterator
 
 from .. import _core
@@ -27,7 +26,7 @@ def convolution() -> str:
 
     By the environment variable STRIATE_CONVOLUTION; UsageError for any other word.
     """
-    text = os.environ.get("STRIATE_CONVOLUTION", "").strip() or "auto"
+    text = _core.environment("STRIATE_CONVOLUTION").strip() or "auto"
     if text not in ("auto", "direct"):
         raise UsageError(
             f"STRIATE_CONVOLUTION must be 'auto' or 'direct' but is {text!r}; unset it "
@@ -36,8 +35,8 @@ def convolution() -> str:
     return text
 
 
-def thread_count(threads: int | None = None) -> int:
-    """Return how many threads to compute with.
+def thread_count(threads: int | None = None, tasks: int | None = None) -> int:
+    """Return how many threads to compute with, or to share so many tasks.
 
     `threads` wins; without it the environment variable STRIATE_THREADS; without that
     the processors this process may use (affinity and cgroup limits counted). Raises
@@ -56,9 +55,9 @@ def thread_count(threads: int | None = None) -> int:
                 "leave it out to use the processors of this machine"
             )
         return threads
-    text = os.environ.get("STRIATE_THREADS", "").strip()
-    if not text:
-        return _core.hardware_threads()
+    text = _core.environment("STRIATE_THREADS").strip()
+    if not text:  # asking what the processors are costs more than a prediction
+        return 1 if tasks == 1 else _core.hardware_threads()
     if not text.isdecimal() or not 1 <= int(text) <= _MOST_THREADS:
         raise UsageError(
             f"STRIATE_THREADS must be a whole number from 1 to {_MOST_THREADS} but is "
@@ -79,12 +78,17 @@ def available_memory() -> int | None:
     return min(amounts, default=None)
 
 
+def is_large(amount: int) -> bool:
+    """Whether so many bytes are worth asking how many are left."""
+    return amount >= _NEGLIGIBLE
+
+
 def check_memory(amount: int, purpose: str, remedy: str) -> None:
     """Refuse what would take more bytes than are left, in words and beforehand.
 
     Raises UsageError: "`purpose` takes 48.0 GB of memory but ...; `remedy`."
     """
-    if amount < _NEGLIGIBLE:
+    if not is_large(amount):
         return
     available = available_memory()
     if available is not None and amount > available:

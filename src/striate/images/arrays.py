@@ -16,6 +16,7 @@ Expected = tuple[int | None, int | None, int | None]
 
 Pixels = NDArray[np.uint8] | NDArray[np.float32] | NDArray[np.float64]
 
+PIXEL = np.dtype(np.uint8)
 IMAGE_CHANNELS = (1, 3, 4)  # a last axis as short as this is read as channels
 
 
@@ -61,16 +62,16 @@ def as_images(
             f"{what} of {spell(array.shape[1:3])} pixels do not fit into the network's "
             f"input of {spell(within)}; make them smaller or the input larger."
         )
-    dtype: type[Any] = np.uint8
-    if array.dtype != np.uint8:
-        dtype = np.float64 if double else np.float32
+    dtype: np.dtype[Any] = PIXEL
+    if array.dtype != PIXEL:
+        dtype = np.dtype(np.float64 if double else np.float32)
     if array.dtype != dtype or not array.flags.c_contiguous:
-        amount = array.size * np.dtype(dtype).itemsize
+        amount = array.size * dtype.itemsize
         remedy = "give fewer images at once"
         check_memory(amount, f"a copy of {what}, in one piece of memory,", remedy)
-    if dtype is np.uint8:
-        return np.ascontiguousarray(array)
-    return _finite(array, dtype, what)
+        if dtype == PIXEL:
+            return np.ascontiguousarray(array)
+    return array if dtype == PIXEL else _finite(array, dtype, what)
 
 
 def as_array(x: object, what: str) -> NDArray[Any]:
@@ -95,7 +96,7 @@ def as_array(x: object, what: str) -> NDArray[Any]:
 def _check_type(array: NDArray[Any], x: object, what: str) -> None:
     """Let uint8 and floats pass; say for all else how to get there."""
     kind = array.dtype.kind
-    if array.dtype == np.uint8 or kind == "f":
+    if array.dtype == PIXEL or kind == "f":
         return
 
     def converted(suffix: str = "") -> str:
@@ -212,7 +213,7 @@ def _shape_fault(
 
 def _fits(shape: tuple[int, ...], expected: Expected) -> bool:
     """Whether three sizes are those expected, where any are."""
-    return all(
+    return shape == expected or all(
         rule is None or size == rule for size, rule in zip(shape, expected, strict=True)
     )
 
@@ -227,7 +228,7 @@ def _channels_first(shape: tuple[int, ...]) -> bool:
     return shape[1] in (1, 3) and shape[3] not in IMAGE_CHANNELS
 
 
-def _finite(array: NDArray[Any], dtype: type[Any], what: str) -> Pixels:
+def _finite(array: NDArray[Any], dtype: np.dtype[Any], what: str) -> Pixels:
     """Floats in native order and of one size, none of them NaN or infinite."""
     with np.errstate(over="ignore"):
         values: Pixels = np.ascontiguousarray(array, dtype)
@@ -238,5 +239,5 @@ def _finite(array: NDArray[Any], dtype: type[Any], what: str) -> Pixels:
     index = ", ".join(str(int(position)) for position in place)
     raise DataError(
         f"{what}[{index}] is {array[place]!s} but all values must be finite as "
-        f"{np.dtype(dtype).name}; {int((~finite).sum())} of {finite.size} are not"
+        f"{dtype.name}; {int((~finite).sum())} of {finite.size} are not"
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _core
 from ..arguments import shown
 from ..errors import DataError, ShapeError, UsageError
-from .arrays import Pixels, as_array, as_images
-from .preprocess import Preprocessing
+from .arrays import PIXEL, Pixels, as_array, as_images
+from .preprocess import Preprocessing, centred
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,27 @@ class InputRule:
     preprocessing: Preprocessing | None
     floats: bool
 
+    @cached_property
+    def pixel_table(self) -> _core.PixelTable:
+        """What pixels become; made once.
 
-@dataclass(frozen=True)
+        A network that has not seen any divides them by 255 and centres them on black.
+        """
+        height, width, channels = self.input_shape
+        known = self.preprocessing or Preprocessing(
+            image_size=(height, width),
+            input_shape=self.input_shape,
+            background=0,
+            polarity="dark",
+            mean=(0.0,) * channels,
+            std=(1.0,) * channels,
+        )
+        table = known.pixel_table()
+        fill = np.ascontiguousarray(table[:, known.background])
+        return _core.PixelTable(table, fill, (height, width))
+
+
+@dataclass(slots=True)  # frozen, it would take twice as long to make
 class Images:
     """Images as the core reads them; `array` holds them N,H,W,C as they were given."""
 
@@ -56,13 +76,13 @@ def prepare(
     and, where the network was trained on pixels, be declared `preprocessed`. `invert`
     turns dark and bright pixels. Raises ShapeError, DataError or UsageError.
     """
-    if not isinstance(invert, bool | np.bool_):
+    if invert is not False and not isinstance(invert, bool | np.bool_):
         raise UsageError(
             f"invert must be True or False for arrays, not {shown(invert)}; only image "
             "files are judged one by one, by predict_files."
         )
     array = as_array(x, what)
-    if array.dtype != np.uint8:
+    if array.dtype != PIXEL:
         _check_floats(array, rule, preprocessed, invert, what)
         values = as_images(array, rule.input_shape, what=what)
         return Images(values, values)
@@ -79,13 +99,12 @@ def prepare(
         )
     height, width, channels = rule.input_shape
     size = known.image_size if known else (None, None)
-    pixels = as_images(
-        array, (*size, channels), what=what, within=(height, width)
-    ).astype(np.uint8, copy=False)
+    images = as_images(array, (*size, channels), what=what, within=(height, width))
+    pixels = cast("NDArray[np.uint8]", images)
     if invert:
         pixels = 255 - pixels
-    known = known or _plain(pixels, rule.input_shape)
-    return Images(pixels, _source(pixels, known))
+    offset = centred(pixels.shape[1:], rule.input_shape)
+    return Images(pixels, _core.Pixels(pixels, rule.pixel_table, offset))
 
 
 def mirrored(images: Images, rule: InputRule) -> Images:
@@ -110,29 +129,6 @@ def _check_floats(
             f"invert=True turns uint8 pixels, but {what} are {array.dtype}; turn them "
             "before they are prepared."
         )
-
-
-def _plain(
-    pixels: NDArray[np.uint8], input_shape: tuple[int, int, int]
-) -> Preprocessing:
-    """What an untrained network does with pixels: divide by 255, centre on black."""
-    height, width = pixels.shape[1:3]
-    channels = input_shape[2]
-    return Preprocessing(
-        image_size=(height, width),
-        input_shape=input_shape,
-        background=0,
-        polarity="dark",
-        mean=(0.0,) * channels,
-        std=(1.0,) * channels,
-    )
-
-
-def _source(pixels: NDArray[np.uint8], known: Preprocessing) -> _core.Pixels:
-    table = known.pixel_table()
-    fill = np.ascontiguousarray(table[:, known.background])
-    height, width, _ = known.input_shape
-    return _core.Pixels(pixels, table, fill, (height, width), known.offset)
 
 
 def sample_weights(

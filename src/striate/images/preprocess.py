@@ -96,8 +96,7 @@ class Preprocessing:
     @property
     def offset(self) -> tuple[int, int]:
         """(top, left) pixels of background before an image centred in the input."""
-        (height, width), (rows, columns, _) = self.image_size, self.input_shape
-        return (rows - height) // 2, (columns - width) // 2
+        return centred(self.image_size, self.input_shape)
 
     @classmethod
     def measure(
@@ -237,6 +236,11 @@ class Preprocessing:
             for name, value in config.items()
         }
         return cls(**values)
+
+
+def centred(size: tuple[int, ...], room: tuple[int, ...]) -> tuple[int, int]:
+    """(top, left) of a (height, width) in the middle of another one."""
+    return (room[0] - size[0]) // 2, (room[1] - size[1]) // 2
 
 
 def _moments(pixels: NDArray[np.uint8]) -> tuple[float, float]:

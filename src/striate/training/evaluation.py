@@ -29,8 +29,7 @@ def evaluate(
     engine: Engine, examples: Examples, threads: int | None
 ) -> tuple[float, float]:
     """Return mean loss (cross-entropy) and accuracy, each weighted as the images are."""
-    last = len(engine.resolved) - 1
-    logits = engine.forward(examples.images, [last], threads=threads)[0]
+    logits = engine.answers(examples.images, threads=threads)
     return _loss(logits, examples), accuracy(logits, examples)
 
 
