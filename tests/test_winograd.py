@@ -150,9 +150,7 @@ def test_narrow_layers_and_other_kernels_stay_direct() -> None:
     plans = single(network), direct(network)
     assert len({plan.bytes(16, 1, True) for plan in plans}) == 1
     images = make_case(network, count=16).images
-    outputs = [
-        plan.forward(network.engine.flat, images, [5], 1)[0] for plan in plans
-    ]
+    outputs = [plan.forward(network.engine.flat, images, [5], 1)[0] for plan in plans]
     np.testing.assert_array_equal(*outputs)
 
 
