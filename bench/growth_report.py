@@ -96,6 +96,11 @@ def filled(text: str, growth: Growth) -> str:
     parts = {"machine": machine(growth), "epochs": epochs(growth.epochs)}
     parts |= {name: sweep(growth, name) for name in growth.sweeps}
     parts["maps"] = maps(growth)
+    return fill(text, parts)
+
+
+def fill(text: str, parts: Mapping[str, str]) -> str:
+    """The page with each part between the marks of its name."""
     for name, part in parts.items():
         begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
         if text.count(begin) != 1 or text.count(end) != 1:

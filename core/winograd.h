@@ -7,9 +7,9 @@ namespace striate {
 
 // The points a and b of the transforms (winograd.inl).
 //
-// They are those of 1, 2; 1/2, 1; 1/2, 2 and some dozen others whose powers floats hold
-// exactly with the least error: half of that of 1 and 2 (1.8e-6 of the output at 64
-// channels, where direct convolution's is 0.4e-6).
+// Floats hold their powers exactly, and of the pairs tried, 1 and 2, 1/2 and 1, 1/2 and
+// 2 and some dozen others, they have the least error: half of that of 1 and 2, which is
+// 1.8e-6 of the output at 64 channels; direct convolution's is 0.4e-6.
 constexpr float kWinogradNear = 0.625f, kWinogradFar = 1.5f;
 // Tiles whose transforms are held at a time: few, for the cache, but as many as make a
 // good tile of registers. From 4 to 6 are equally fast at 32 to 128 channels.

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import filtering_report
 import numpy as np
 import pytest
 from cases import CASES, QUICK, SUBJECTS, TARGETS, Case, Subject, make_material
 from end_to_end import EndToEnd, Process
+from filtering import layer_errors
+from filtering_report import Accuracy, Error, Filtering, LayerErrors, Speed
 from growth_report import Epoch, Growth, Mapped, Measured, Sweep, filled
 from reference import Check
 from report import Line, Report, Result
@@ -219,3 +222,54 @@ def test_the_page_on_growth_has_a_place_for_all_that_is_measured() -> None:
     assert filled(text, growth) == text
     with pytest.raises(ValueError, match="one place marked for batch"):
         filled(text.replace("<!-- begin batch -->", ""), growth)
+
+
+def test_the_page_has_a_place_for_minimal_filtering() -> None:
+    page = Path(__file__).parent.parent / "docs" / "performance.md"
+    filtering = Filtering(
+        date="2026-01-02",
+        processor="a processor",
+        cores=2,
+        striate="1",
+        isa="avx512",
+        layers=(
+            LayerErrors(
+                "a network, conv2",
+                "3 x 3",
+                Error(5e-7, 2e-7),
+                Error(None, 3e-7),
+                Error(2e-6, 4e-7),
+            ),
+        ),
+        speeds=(Speed("a network: train", (2e3, 3e3, 2.2e3), (1e3, 2e3, 1e3)),),
+        network="a network, 2 epochs",
+        accuracies=(Accuracy("digits", 1438, 359, (0.9, 0.92), (0.91, 0.92)),),
+    )
+    text = filtering_report.filled(page.read_text(), filtering)
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in text.splitlines()
+        if line.startswith(("| a network", "| digits"))
+    ]
+    errors = ["5.0e-07", "2.0e-07", "", "3.0e-07", "2.0e-06", "4.0e-07"]
+    assert rows == [
+        ["a network, conv2", "3 x 3", *errors],
+        ["a network: train", "2,200", "1,000", "2.00 (1.50 - 2.20)"],
+        ["digits", "1,438 and 359", "91.00 ± 1.41", "91.50 ± 0.71", "-0.50 ± 0.71"],
+    ]
+    assert filtering_report.filled(text, filtering) == text
+
+
+def test_errors_of_filtering_are_measured_where_it_is_used() -> None:
+    layers = [st.Conv2D(8, 3, padding=1), st.ReLU(), st.Conv2D(9, 3, padding=1)]
+    (errors,) = layer_errors("narrow", st.Network(layers, (16, 16, 3)))
+    assert (errors.layer, errors.shape) == (
+        "narrow, conv2",
+        "3 x 3, 8 to 9 channels, 16 x 16",
+    )
+    for error in (errors.forward, errors.input_gradient):
+        assert error.filtering is not None
+        assert 0 < error.direct < error.filtering < 1e-6
+    # That of the weights computes channels by the sixteen, and stays direct.
+    assert errors.weight_gradient.filtering is None
+    assert 0 < errors.weight_gradient.direct < 1e-6
