@@ -16,10 +16,12 @@ int64_t padded(int64_t channels) { return (channels + kLanes - 1) / kLanes * kLa
 // Whether minimal filtering of so many rows and columns from C to O channels is faster
 // than direct convolution. Its own multiply-adds are 36 a tile; transforms cost as much
 // as six channels more on both sides would, and those of each kernel as much as 3.3
-// multiply-adds a tap. Measured over 3 - 128 channels and maps of 4 x 4 - 32 x 32 it is
-// off by a tenth, hence the margin. One tile costs as much as two: its products wait
-// for loads.
+// multiply-adds a tap. Measured over 8 - 128 channels and maps of 4 x 4 - 32 x 32 it is
+// off by a tenth, hence the margin; for the 3 channels of colours it is off by more,
+// nearly all is transforms, and direct convolution at least as fast. One tile costs as
+// much as two: its products wait for loads.
 bool pays(const ConvShape& s, int64_t O, int64_t rows, int64_t columns) {
+    if (std::min(s.C, s.O) < kWinogradChannels) return false;
     const int64_t tile = 7 - s.KW, taps = s.KH * s.KW;
     const int64_t tiles = (rows + tile - 1) / tile * ((columns + tile - 1) / tile);
     const double products = 36.0 * double(std::max<int64_t>(tiles, 2));

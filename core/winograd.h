@@ -15,6 +15,9 @@ constexpr float kWinogradNear = 0.625f, kWinogradFar = 1.5f;
 // good tile of registers. From 4 to 6 are equally fast at 32 to 128 channels.
 constexpr int64_t kWinogradTiles = 5;
 
+// The fewest channels on both sides.
+constexpr int64_t kWinogradChannels = 8;
+
 // Which passes of a convolution go by minimal filtering, and their shape.
 struct Filtering {
     bool forward = false, input_gradient = false, weight_gradient = false;
