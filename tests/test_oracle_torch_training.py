@@ -297,5 +297,5 @@ def test_learning_rates_are_pytorchs(schedule: str, steps: int) -> None:
         optimizer.step()
         if len(wanted) < steps:
             scheduler.step()
-    found = learning_rates(schedule, 0.3, steps_per_epoch=steps, epochs=1, epoch=1)
+    found = learning_rates(schedule, 0.3, np.arange(float(steps)), steps)
     np.testing.assert_allclose(found, wanted, rtol=1e-12)
