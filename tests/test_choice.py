@@ -154,6 +154,21 @@ def test_the_widest_network_that_fits_into_the_time_is_taken() -> None:
     assert epochs_within(0.1, 1.0, 1_000) == 1
 
 
+def test_wider_networks_may_be_faster_than_the_narrowest_promises() -> None:
+    looks = []
+
+    def speed(network: st.Network) -> float:
+        cost = network.summary().multiply_adds
+        looks.append(cost)
+        return 50.0 / cost**0.5  # four times the work takes twice the time
+
+    narrow, shown = choose((28, 28, 1), 10, 10_000, width=8).network, 2 * 28 * 10_000
+    seconds = 2.1 * shown / speed(narrow)
+    looks.clear()
+    assert choose_within(seconds, speed, (28, 28, 1), 10, 10_000).width == 16
+    assert looks == sorted(set(looks))  # each once, from narrow to wide
+
+
 def test_minutes_are_kept_and_the_run_can_be_repeated(
     strokes: Path, tmp_path: Path
 ) -> None:

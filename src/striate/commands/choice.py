@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import click
@@ -149,12 +150,12 @@ def choose_network(
     def settle(network: Network, epochs: int | None) -> Settings:
         return recipe.settle(count, network, chosen=automatic, epochs=epochs)
 
-    def speed(network: Network) -> float:
+    def speed(network: Network, seconds: float = look) -> float:
         """Images of the training part that are done with in a second."""
         settings = settle(network, epochs=None)
         images, labels = training.images, training.labels
         return (count / measured) * training_speed(
-            network, images, labels, settings, threads=threads, seconds=look
+            network, images, labels, settings, threads=threads, seconds=seconds
         )
 
     def fitting(rate: float) -> int:
@@ -168,8 +169,9 @@ def choose_network(
         shape = (*data.size, data.channels)
         if until is not None and width is None:
             seconds = (until - time.monotonic()) * (1 - _SLACK)
+            short = partial(speed, seconds=look / 4)  # widths are far apart
             choice = choose_within(
-                seconds, speed, shape, classes, count, seed=recipe.seed
+                seconds, short, shape, classes, count, seed=recipe.seed
             )
         else:
             choice = choose(

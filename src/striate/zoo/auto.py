@@ -119,8 +119,9 @@ def choose_within(
 ) -> Choice:
     """Return the widest network that can be trained well within so many seconds.
 
-    `speed` measures the images per second that a network trains here: the narrowest
-    one, from which follows what the others would reach.
+    `speed` measures the images per second that a network trains here: first the
+    narrowest one, from which follows what the others reach at least. Wider ones do more
+    multiply-adds a second, so the next one is measured too, and so on while they fit.
     """
     epochs = _PATIENT * auto_epochs(images)
     narrow = vgg(input_shape, classes, width=WIDTHS[-1], seed=seed)
@@ -129,7 +130,13 @@ def choose_within(
     def quick_enough(network: Network) -> bool:
         return images * epochs * network.summary().multiply_adds <= rate * seconds
 
-    return _widest(input_shape, classes, seed, epochs, quick_enough)
+    choice = _widest(input_shape, classes, seed, epochs, quick_enough)
+    for width in reversed(WIDTHS[: WIDTHS.index(choice.width)]):
+        network = vgg(input_shape, classes, width=width, seed=seed)
+        if images * epochs > speed(network) * seconds:
+            break
+        choice = Choice(network, width, epochs)
+    return choice
 
 
 def epochs_within(seconds: float, images_per_second: float, images: int) -> int:
