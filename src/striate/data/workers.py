@@ -124,9 +124,7 @@ class Workers:
     def _here(
         self, work: Work[Result], first: int, sources: Sequence[Source]
     ) -> list[Result | DataError]:
-        begun = (
-            time.thread_time()
-        )  # that leaves out waiting for a disk, which needs none
+        begun = time.thread_time()  # without waiting for a disk, which needs no core
         found = work(first, sources)
         with self._lock:
             self._seconds += time.thread_time() - begun
