@@ -47,9 +47,9 @@ def scale_to_input(
 
 
 def _interpolated(maps: Floats, axis: int, field: ReceptiveField) -> Floats:
-    centre = field.start[axis] + (field.size[axis] - 1) / 2
     last = field.units[axis] - 1
-    unit = (np.arange(field.input_size[axis]) - centre) / field.jump[axis]
+    pixels = np.arange(field.input_size[axis])
+    unit = (pixels - field.center[axis]) / field.jump[axis]
     unit = unit.clip(0, last)
     below = unit.astype(np.intp)
     above = np.minimum(below + 1, last)
