@@ -176,6 +176,10 @@ void Plan<T>::forward(const Passage<T>& passage, size_t step,
     const T* w = s.weight >= 0 ? passage.weights + s.weight : nullptr;
     const int64_t channel = range.begin(s.out.C);
     const T* bias = s.bias >= 0 ? passage.weights + s.bias + channel : nullptr;
+    if (passage.program.folded[step]) {
+        w = passage.folded + fold_offset_[step];
+        bias = w + s.weights() + channel;
+    }
     switch (s.kind) {
         case Kind::pad:
             pad(s, range.size(s.in.C), x, y);

@@ -1,6 +1,7 @@
 #include "plan.h"
 
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
 
 namespace striate {
@@ -60,8 +61,12 @@ Plan<T>::Plan(std::vector<Step> steps, int64_t weight_count, const Kernels<T>& k
             throw std::invalid_argument("step " + std::to_string(i) +
                                         ": nothing reads the output");
     if (convolutions == Convolutions::automatic) choose_filtering();
-    Purpose purpose{.end = steps_.size(), .wanted = {steps_.size() - 1}};
+    Purpose purpose{.end = steps_.size(), .wanted = {steps_.size() - 1}, .folds = true};
     prediction_ = make_program(steps_, purpose);
+    for (size_t i = 0; i < steps_.size(); ++i) {
+        fold_offset_.push_back(fold_count_);
+        if (prediction_.folded[i]) fold_count_ += steps_[i].weights() + steps_[i].out.C;
+    }
     purpose = {.end = steps_.size(),
                .wanted = {},
                .backward = true,
@@ -188,6 +193,29 @@ Arena<T> Plan<T>::make_arena(const Program& program) const {
     if (program.backward && winner_count_ > 0)
         arena.winners = allocate<int32_t>(winner_count_);
     return arena;
+}
+
+template <class T>
+AlignedArray<T> Plan<T>::fold(const Program& program, const T* weights) const {
+    AlignedArray<T> folded = allocate<T>(fold_count_);
+    for (size_t i = 0; i < program.folded.size(); ++i) {
+        if (!program.folded[i]) continue;
+        const Step &conv = steps_[i], &norm = steps_[program.folded[i]];
+        const int64_t C = conv.out.C, each = conv.weights() / C;
+        const T *mean = weights + norm.running, *variance = mean + C;
+        T* w = folded.get() + fold_offset_[i];
+        T* bias = w + conv.weights();
+        for (int64_t c = 0; c < C; ++c) {
+            const double scale = double(weights[norm.weight + c]) /
+                                 std::sqrt(double(variance[c]) + norm.epsilon);
+            const double own = conv.bias < 0 ? 0.0 : double(weights[conv.bias + c]);
+            for (int64_t k = c * each; k < (c + 1) * each; ++k)
+                w[k] = T(double(weights[conv.weight + k]) * scale);
+            bias[c] =
+                T((own - double(mean[c])) * scale + double(weights[norm.bias + c]));
+        }
+    }
+    return folded;
 }
 
 template class Plan<float>;

@@ -150,6 +150,7 @@ template <class T>
 struct Passage {
     const Program& program;
     const T* weights;
+    const T* folded;  // of Plan::fold, where the program has any
     Block block;
     DropoutKey key;
     const BatchStatistics<T>* batch;
@@ -190,6 +191,10 @@ class Plan {
     const Program& prediction() const { return prediction_; }
     Arena<T> make_arena(const Program& program) const;
     int64_t arena_bytes(const Program& program) const;
+    // Weights and biases of the convolutions that do a batch_norm as well, from those
+    // of both. They are made for a call and not kept: weights change in place.
+    AlignedArray<T> fold(const Program& program, const T* weights) const;
+    int64_t fold_count() const { return fold_count_; }
     // Values of memory that minimal filtering works in, for each thread.
     int64_t scratch_count() const { return scratch_count_; }
 
@@ -232,8 +237,8 @@ class Plan {
     const Kernels<T>& kernels_;
     SingleLayout single_;
     int64_t trainable_count_;
-    std::vector<int64_t> winner_offset_, conv_offset_;
-    int64_t winner_count_ = 0, conv_count_ = 0, scratch_count_ = 0;
+    std::vector<int64_t> winner_offset_, conv_offset_, fold_offset_;
+    int64_t winner_count_ = 0, conv_count_ = 0, fold_count_ = 0, scratch_count_ = 0;
     Program training_, prediction_;
 };
 

@@ -26,10 +26,12 @@ class Builder {
   public:
     Builder(const std::vector<Step>& steps, const Purpose& purpose)
         : steps_(steps), purpose_(purpose), readers_(purpose.end + 1) {
+        program_.folded.resize(purpose.end);
         for (size_t i = 0; i < purpose.end; ++i) {
             ++readers_[size_t(steps[i].source + 1)];
             if (steps[i].kind == Kind::add) ++readers_[size_t(steps[i].other + 1)];
         }
+        if (purpose.folds) fold_norms();
         add_actions();
         cut_chains();
         share_values();
@@ -56,13 +58,29 @@ class Builder {
 
     // ---- what is done ---------------------------------------------------------------
 
+    // By running statistics a batch_norm multiplies channels and adds to them, which
+    // the weights before it can do, unless somebody wants to see what it is given.
+    void fold_norms() {
+        for (size_t i = 0; i < purpose_.end; ++i) {
+            const int source = steps_[i].source;
+            if (steps_[i].kind == Kind::batch_norm && source >= 0 &&
+                steps_[size_t(source)].kind == Kind::conv &&
+                readers_[size_t(source + 1)] == 1 && !wanted(size_t(source)))
+                program_.folded[size_t(source)] = i;
+        }
+    }
+    bool folded(size_t step) const {
+        const int source = steps_[step].source;
+        return source >= 0 && program_.folded[size_t(source)] == step;
+    }
+
     void add_actions() {
         std::vector<Action>& actions = program_.actions;
         actions.push_back({Act::load});
         for (size_t i = 0; i < purpose_.end; ++i) {
             if (purpose_.learns && steps_[i].kind == Kind::batch_norm)
                 actions.push_back({Act::measure, i});
-            actions.push_back({Act::forward, i});
+            if (!folded(i)) actions.push_back({Act::forward, i});
         }
         if (purpose_.backward) add_way_back();
         if (!purpose_.learns) actions.push_back({Act::unload});
@@ -183,7 +201,7 @@ class Builder {
             const Step& s = steps_[i];
             const size_t source = size_t(s.source + 1);
             const bool free = overwritable[source] && readers_[source] == 1;
-            const bool identity = s.kind == Kind::flatten ||
+            const bool identity = s.kind == Kind::flatten || folded(i) ||
                                   (s.kind == Kind::dropout && !purpose_.backward);
             const bool in_place = s.kind == Kind::activation || s.kind == Kind::add ||
                                   (s.kind == Kind::batch_norm && !purpose_.backward);

@@ -69,6 +69,7 @@ struct Purpose {
     bool backward = false;       // from the gradient of the last one's output
     int deepest = -1;            // to that of this step's output; -1: of the input
     bool learns = false;         // gradients of weights, and unloads nothing
+    bool folds = false;          // batch_norm into the convolution before it
     GradientRule rule = GradientRule::gradient;
 };
 
@@ -79,6 +80,8 @@ struct Program {
     // comes first: outputs and the gradients of outputs. By step: where the gradient of
     // its input is found, before it is delivered.
     std::vector<int64_t> values, gradients, found;
+    // By step: the batch_norm that a convolution does as well, or 0 for none.
+    std::vector<size_t> folded;
     int64_t arena = 0;  // how many numbers it holds
     bool backward = false;
     GradientRule rule = GradientRule::gradient;

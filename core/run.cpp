@@ -58,11 +58,13 @@ bool carry_all(const Plan<T>& plan, const Program& program, const T* weights,
         arenas.push_back(plan.make_arena(program));
     std::vector<AlignedArray<T>> scratch;
     for (int i = 0; i < team; ++i) scratch.push_back(allocate<T>(plan.scratch_count()));
+    const AlignedArray<T> folded = plan.fold(program, weights);
     Watch watch(interrupted);
     const auto carry = [&](int64_t b, int64_t arena, const Leg& leg, int64_t part,
                            int thread) {
         const Passage<T> passage{program,
                                  weights,
+                                 folded.get(),
                                  block_at(nullptr, b * kLanes, images),
                                  {},
                                  nullptr,
@@ -193,7 +195,8 @@ int64_t inference_bytes(const Plan<T>& plan, int64_t images, int threads) {
     const int64_t blocks = blocks_of(images);
     const int64_t shared = shared_of(blocks, work_of(plan.prediction()), threads);
     numbers *= shared + std::min<int64_t>(blocks - shared, threads);
-    return (numbers + threads * plan.scratch_count()) * int64_t(sizeof(T));
+    numbers += threads * plan.scratch_count() + plan.fold_count();
+    return numbers * int64_t(sizeof(T));
 }
 
 #define STRIATE_INSTANTIATE(T)                                                         \

@@ -197,6 +197,7 @@ class Trainer {
             const Passage<T> passage{
                 plan_.training(),
                 weights_,
+                nullptr,
                 block_at(training_.order, begin_ + b * kLanes, end_),
                 training_.dropout,
                 batch(),

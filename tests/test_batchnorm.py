@@ -19,6 +19,7 @@ from striate import (
     Flatten,
     Network,
     ReLU,
+    Residual,
     ShapeError,
     Tanh,
     TrainingError,
@@ -107,6 +108,47 @@ def test_predictions_use_the_running_statistics() -> None:
     seen = network.input_gradient(images, layer="bn1", unit=(2, 3, 1))
     assert np.count_nonzero(seen) == len(images)
     np.testing.assert_allclose(seen[:, 2, 3, 1], scale[1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("count", [4, 20, 33])
+def test_a_convolution_before_it_does_its_work_in_predictions(
+    count: int, groups: int, bias: bool
+) -> None:
+    """Folded weights answer as convolution and normalisation one after the other do."""
+    layers = [Conv2D(4, 3, groups=groups, bias=bias), BatchNorm()]
+    network = Network(layers, SHAPE, seed=5)
+    unsettle(network)
+    images = make_images(count)
+    apart = network.activations(images, ["conv1", "bn1"])["bn1"]
+    w = {name: array.astype(np.float64) for name, array in network.weights.items()}
+    scale = np.abs(w["bn1.weight"]) / np.sqrt(w["bn1.running_var"] + 1e-5)
+    # Both sums have 9 products a channel, and end in what is added to them.
+    sums = (
+        9 * SHAPE[2] / groups * np.abs(images).max() * np.abs(w["conv1.weight"]).max()
+    )
+    sums += np.abs(w.get("conv1.bias", 0)) + np.abs(w["bn1.running_mean"])
+    reach = (sums * scale + np.abs(w["bn1.bias"])).max()
+    bound = 2 * 4 * 2.0**-24 * np.sqrt(9 * SHAPE[2] / groups + 3) * reach
+    together = network.activations(images, "bn1")
+    np.testing.assert_allclose(together, apart, rtol=0, atol=bound)
+    assert np.ptp(apart) > 1e4 * bound
+    if count > 8:  # fewer images go one by one, layer after layer
+        assert together.tobytes() != apart.tobytes()
+
+
+def test_what_others_read_too_is_not_folded_into() -> None:
+    """The sum needs the convolution's own output beside the normalised one."""
+    layers = [Conv2D(3, 1), Residual([BatchNorm()]), Flatten(), Dense(2)]
+    network = Network(layers, SHAPE)
+    unsettle(network)
+    images = make_images(20)
+    seen = network.activations(images)
+    normal = network.activations(images, ["conv1", "bn1"])["bn1"]
+    np.testing.assert_array_equal(seen["bn1"], normal)
+    logits = network.activations(images, "dense1")
+    np.testing.assert_array_equal(logits, seen["dense1"])
 
 
 def make_images(count: int) -> np.ndarray:
