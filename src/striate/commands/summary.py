@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from typing import Any
-
 import click
 
-from ..data import Reading, read_data
-from ..errors import ModelFileError, UsageError
-from ..network import Network, load
-from ..zoo import NETWORKS, input_shape_for
-from ..zoo.auto import choose
-from .choice import AUTO, named_network, width_option
+from ..data import Reading
+from .choice import width_option
 from .console import Console, common_options
 from .data_options import data_options
+from .model_or_network import model_or_network
 
 
 @click.command()
@@ -45,39 +39,6 @@ def summary(
       striate summary auto photos/
       striate summary mnist-lenet5.safetensors --json
     """
-    if model == AUTO and data is None:
-        raise UsageError(
-            "auto chooses by the images, so it needs DATA: striate summary auto photos/"
-        )
-    if model in (AUTO, *NETWORKS):
-        network = _untrained(console, model, data, width, reading)
-    elif not os.path.exists(model):
-        raise ModelFileError(
-            f"There is no model file {model}, and no network of that name; give the path "
-            f"of a model, or one of {', '.join((AUTO, *NETWORKS))}."
-        )
-    elif data is not None or width is not None:
-        raise UsageError(
-            f"{model} is a model, whose size is settled; leave out DATA and --width."
-        )
-    else:
-        network = load(model)
-    table = network.summary()
+    table = model_or_network(console, model, data, width, reading).summary()
     console.result(str(table), table.to_dict())
     return 0
-
-
-def _untrained(
-    console: Console, name: str, data: str | None, width: int | None, reading: Reading
-) -> Network:
-    """A network of the zoo as it would be trained: for data, or for its usual images."""
-    made_for: dict[str, Any] = {}
-    if data is not None:
-        loaded = read_data(data, reading=reading, quiet=console.quiet)
-        shape, classes = (*loaded.size, loaded.channels), loaded.training.classes
-        if name == AUTO:
-            choice = choose(shape, len(classes), len(loaded.training), width=width)
-            console.note(choice.why)
-            return choice.network
-        made_for = {"input_shape": input_shape_for(shape), "classes": len(classes)}
-    return named_network(name, width, **made_for)
