@@ -114,8 +114,8 @@ def _words(
 def _lines(column: Column, following: Column, number: int) -> Iterator[Markup]:
     """Lines to the next volume: from a patch to the unit that sees it, or from all."""
     before, after = column.volume, following.volume
-    making = following.stage.layers[0]
-    window = making.window
+    making = following.stage.making
+    window = making.window if making else None
     if before.flat or after.flat or window is None:
         for share in (0.0, 1.0):
             yield _line(

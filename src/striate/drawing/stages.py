@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from ..layers import (
@@ -23,21 +23,29 @@ class Stage:
     """A volume: the layer that makes it, and those that change it value by value.
 
     Activations, normalisations and Dropout change no shape, and Flatten no value, so
-    they have no volume of their own. The image has no layers.
+    they have no volume of their own.
     """
 
-    layers: tuple[ResolvedLayer, ...]
+    making: ResolvedLayer | None
+    """The layer that makes the volume; None for the image."""
     shape: Shape
+    changing: tuple[ResolvedLayer, ...] = ()
+    """Those that change it after that."""
+
+    @property
+    def layers(self) -> tuple[ResolvedLayer, ...]:
+        """All layers of the stage, in the order they are computed in."""
+        return (*filter(None, [self.making]), *self.changing)
 
     @property
     def name(self) -> str:
         """The name of the layer that makes the volume."""
-        return self.layers[0].name if self.layers else "input"
+        return self.making.name if self.making else "input"
 
     @property
     def kind(self) -> str:
         """The kind of that layer; "" for the image."""
-        return self.layers[0].layer.kind if self.layers else ""
+        return self.making.layer.kind if self.making else ""
 
     @property
     def last(self) -> str:
@@ -49,7 +57,7 @@ class Stage:
     def size(self) -> str:
         """The volume's size as the figure of LeNet-5 writes it.
 
-        >>> [Stage((), shape).size for shape in ((28, 28, 6), (32, 32, 1), (84,))]
+        >>> [Stage(None, shape).size for shape in ((28, 28, 6), (32, 32, 1), (84,))]
         ['6 @ 28 × 28', '32 × 32', '84']
         """
         if len(self.shape) == 1:
@@ -61,7 +69,7 @@ class Stage:
     @property
     def operation(self) -> str:
         """What makes this volume of the one before, in words."""
-        return operation(self.layers[0]) if self.layers else ""
+        return operation(self.making) if self.making else ""
 
 
 @dataclass(frozen=True)
@@ -90,7 +98,7 @@ def stages_of(
     sums = [one for one in resolved if len(one.inputs) > 1]
     # The layers of a shortcut stand between the end of the other branch and the sum.
     aside = {index for one in sums for index in range(one.inputs[0] + 1, one.index)}
-    stages, arcs = [Stage((), resolved[0].input_shape)], list[Arc]()
+    stages, arcs = [Stage(None, resolved[0].input_shape)], list[Arc]()
     place = {-1: 0}
     for one in resolved:
         if one.index in aside:
@@ -106,10 +114,9 @@ def stages_of(
                 Arc(source, target, _shortcut_words(shortcut), _level(source, arcs))
             )
         if merged:
-            before = stages[at]
-            stages[at] = Stage((*before.layers, one), before.shape)
+            stages[at] = replace(stages[at], changing=(*stages[at].changing, one))
         else:
-            stages.append(Stage((one,), one.output_shape))
+            stages.append(Stage(one, one.output_shape))
         place[one.index] = len(stages) - 1
     return tuple(stages), tuple(arcs)
 

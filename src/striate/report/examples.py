@@ -14,23 +14,19 @@ from .pictures import at_most, on_picture, picture
 _STORED, _SHOWN = 160, 132  # longest side of a picture in the file, and on the page
 _MAP, _MAP_SHOWN = 40, 44
 
-METHODS = {
-    "integrated gradients": (
-        "pixels",
-        "Pixel by pixel: how much each one spoke for the answer (orange) or against it "
-        "(blue), summed up on the way from an empty picture to this one.",
-    ),
-    "occlusion": (
-        "hiding",
-        "A patch of background is laid over each place in turn. Where that makes the "
-        "network less sure, it is orange; where surer, blue.",
-    ),
-    "Grad-CAM": (
-        "region",
-        "The region in which the maps of a late layer speak for the answer.",
-    ),
+_METHODS = {
+    "integrated gradients": "Pixel by pixel: how much each one spoke for the answer "
+    "(orange) or against it (blue), added up on the way from an empty picture to this "
+    "one.",
+    "occlusion": "A patch of background is laid over each place in turn. Where that makes "
+    "the network less sure, it is orange; where surer, blue.",
+    "Grad-CAM": "The region in which the maps of a late layer speak for the answer.",
 }
-"""How every method's picture is called and what it shows, by the method's own name."""
+_CALLED = {
+    "integrated gradients": "pixels",
+    "occlusion": "hiding",
+    "Grad-CAM": "region",
+}
 
 
 def examples_section(findings: Findings) -> Markup:
@@ -39,8 +35,8 @@ def examples_section(findings: Findings) -> Markup:
         part
         for name in findings.examples[0].decided
         for part in (
-            element("dt", f"{METHODS[name][0]} ({name})"),
-            element("dd", METHODS[name][1]),
+            element("dt", f"{_CALLED[name]} ({name})"),
+            element("dd", _METHODS[name]),
         )
     ]
     return element(
@@ -93,7 +89,7 @@ def _example(example: Example) -> Markup:
 
 def _decided(example: Example) -> Iterator[Markup]:
     spoke = {
-        f"{METHODS[name][0]} for {example.answer}": found
+        f"{_CALLED[name]} for {example.answer}": found
         for name, found in example.decided.items()
     }
     if example.against is not None:

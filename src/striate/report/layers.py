@@ -78,8 +78,9 @@ def _layer(findings: Findings, look: Look) -> Markup:
 def _told(look: Look) -> Iterator[str]:
     """What the layer does, what it learned and what it sees, in words."""
     stage, (height, width) = look.stage, look.seen.size
-    one, making = stage.layers[0], stage.layers[0].layer
-    yield " ".join(filter(None, [_does(one.layer, look), *_changes(look)]))
+    one = stage.layers[0]
+    making = one.layer
+    yield " ".join(filter(None, [_does(making, look), *_changes(look)]))
     if isinstance(making, Conv2D):
         kernel = one.weights[0].shape
         each = f"{kernel[2]} · {kernel[3]} · {kernel[1]}"
@@ -145,7 +146,7 @@ _EXPLAINED = {
 
 
 def _changes(look: Look) -> Iterator[str]:
-    for one in look.stage.layers[1:]:
+    for one in look.stage.changing:
         yield _EXPLAINED.get(type(one.layer).__name__, "")
 
 
