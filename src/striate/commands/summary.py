@@ -5,16 +5,27 @@ from __future__ import annotations
 import click
 
 from ..data import Reading
+from ..errors import UsageError
 from .choice import width_option
 from .console import Console, common_options
 from .data_options import data_options
 from .model_or_network import model_or_network
+from .unit import UnitField
 
 
 @click.command()
 @click.argument("model", metavar="MODEL|NETWORK")
 @click.argument("data", required=False)
 @width_option
+@click.option(
+    "--unit",
+    metavar="LAYER[:ROW,COLUMN]",
+    help="Tell which pixels a unit sees, such as conv2:4,4, and show no table; without "
+    "a place the unit in the middle of the layer's map.",
+)
+@click.option(
+    "--image", metavar="FILE", help="Tell with --unit which pixels of an image file."
+)
 @common_options
 @data_options
 def summary(
@@ -23,6 +34,8 @@ def summary(
     model: str,
     data: str | None,
     width: int | None,
+    unit: str | None,
+    image: str | None,
     reading: Reading,
 ) -> int:
     """Show layers, shapes, parameters and receptive fields.
@@ -38,7 +51,17 @@ def summary(
       striate summary vgg --width 32
       striate summary auto photos/
       striate summary mnist-lenet5.safetensors --json
+      striate summary mnist-lenet5.safetensors --unit conv2:4,4 --image photo.png
     """
-    table = model_or_network(console, model, data, width, reading).summary()
+    if image is not None and unit is None:
+        raise UsageError(
+            "--image shows where in a file a unit looks; say which: --unit conv2:4,4"
+        )
+    network = model_or_network(console, model, data, width, reading)
+    if unit is not None:
+        seen = UnitField.of(network, unit, image)
+        console.result(str(seen), seen.to_dict())
+        return 0
+    table = network.summary()
     console.result(str(table), table.to_dict())
     return 0
