@@ -12,7 +12,7 @@ from .arguments import spell
 from .engine.randomness import check_seed
 from .engine.weights import Floats
 from .errors import ShapeError, UsageError
-from .images.inputs import Images, prepare, sample_weights
+from .images.inputs import Images, prepare, prepared, sample_weights
 from .images.labels import as_labels
 from .layers import Dense
 from .resolve import ResolvedLayer, find_layer
@@ -112,6 +112,18 @@ class Inspection(Stack):
         inputs = self._inputs(images, preprocessed, invert)
         return self.engine.forward(inputs, before, threads=threads)[0]
 
+    def prepared(
+        self, images: object, *, preprocessed: bool = False, invert: bool = False
+    ) -> Floats:
+        """Return what enters the first layer for images: float32, N,H,W,C.
+
+        Pixels are normalised and have the background around them where they are smaller
+        than the input; `preprocessing.pixels` is the way back. Floats that already are
+        as they have to be are returned as they are.
+        """
+        inputs = self._inputs(images, preprocessed, invert)
+        return prepared(inputs, self.input_rule, slice(None))
+
     def input_gradient(
         self,
         images: object,
@@ -148,7 +160,7 @@ class Inspection(Stack):
             )
         seeds = np.zeros((inputs.count, *one.output_shape), np.float32)
         if unit is not None:
-            seeds.reshape(inputs.count, -1)[:, _unit_index(one, unit)] = 1
+            seeds.reshape(inputs.count, -1)[:, unit_index(one, unit)] = 1
         else:
             classes = np.asarray(target)
             if classes.ndim == 0:
@@ -210,7 +222,7 @@ class Inspection(Stack):
         return as_labels(labels, count, known, outputs=outputs, what=what)[0]
 
 
-def _unit_index(one: ResolvedLayer, unit: Unit) -> int:
+def unit_index(one: ResolvedLayer, unit: Unit) -> int:
     """Where a unit stands in its layer's output, read row by row."""
     shape = one.output_shape
     form = "(row, column, channel)" if len(shape) == 3 else "its number"
