@@ -10,6 +10,7 @@ from ..explain import map_pictures
 from ..markup import Markup, element
 from .findings import FEW_MAPS, Example, Findings
 from .pictures import at_most, on_picture, picture
+from .words import size
 
 _STORED, _SHOWN = 160, 132  # longest side of a picture in the file, and on the page
 _MAP, _MAP_SHOWN = 40, 44
@@ -95,7 +96,8 @@ def _decided(example: Example) -> Iterator[Markup]:
     if example.against is not None:
         spoke[f"pixels for {example.true}"] = example.against
     for caption, found in spoke.items():
-        pixels = at_most(on_picture(example.pixels, found), _STORED)
+        single = caption.startswith("pixels")
+        pixels = at_most(on_picture(example.pixels, found, root=single), _STORED)
         yield element(
             "figure",
             picture(pixels, f"{caption}, laid over the picture", _SHOWN),
@@ -120,6 +122,7 @@ def _fired(example: Example) -> Iterator[Markup]:
             )
             for number in np.argsort(-peaks, kind="stable")[:FEW_MAPS].tolist()
         ]
-        size = " × ".join(map(str, maps.shape[:2]))
-        label = element("div", element("b", name), f" {size}", class_="map")
-        yield element("div", label, *figures, class_="row maps")
+        label = element("b", name), f" {size(maps.shape[:2])}"
+        yield element(
+            "div", element("div", *label, class_="map"), *figures, class_="row"
+        )

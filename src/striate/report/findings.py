@@ -17,6 +17,7 @@ from ..explain import (
     Diagnosis,
     TopPatches,
     diagnose,
+    effective_field,
     grad_cam,
     input_pixels,
     integrated_gradients,
@@ -35,8 +36,15 @@ if TYPE_CHECKING:
 MOST_LAYERS = 10
 """Layers that are shown map by map; of deeper networks so many are taken, evenly."""
 
-MAPS, FEW_MAPS = 12, 6  # of a layer with its patches, and of one for each image
-PATCHES = 8  # of each map
+MAPS, UNITS, FEW_MAPS = 12, 6, 8
+"""Maps of a layer that are shown with their patches, units of a hidden dense layer, and
+maps of a layer that are shown for each image."""
+
+PATCHES = 8
+"""Patches of each map."""
+
+_GRADIENTS = 512
+"""Maps times images that the effective receptive field of a layer is the mean of."""
 
 T = TypeVar("T")
 
@@ -51,7 +59,10 @@ class Look:
     patches: TopPatches | None
     """None where the stage is not shown map by map."""
     maps: NDArray[np.intp]
-    """The maps that are shown, the one that fires most strongly first."""
+    """The maps that are shown; of more than there is room for those that fire most."""
+    effective: NDArray[np.float64] | None
+    """H,W: how much each pixel of the input changes the unit in the middle of the maps,
+    on the average; None where that says nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +151,7 @@ def look_inside(
         network, dataset.images, [one.last for one in detailed], PATCHES
     )
     looks = tuple(
-        _look(network, stage, before, patches.get(stage.last))
+        _look(network, dataset, stage, before, patches.get(stage.last))
         for before, stage in pairwise(stages)
     )
     say("looking for units that do nothing or the same")
@@ -187,7 +198,7 @@ def chosen_images(answers: Answers, count: int) -> list[int]:
     return [*spread(ordinary, count - len(mistakes)), *mistakes]
 
 
-def spread(items: Sequence[T], count: int) -> list[T]:
+def spread(items: Sequence[T] | NDArray[Any], count: int) -> list[T]:
     """Return so many of the items, evenly taken, the first and the last among them.
 
     >>> spread("abcdefg", 3), spread("ab", 3), spread("abc", 1)
@@ -206,16 +217,36 @@ def _labels(network: Network, report: Report) -> NDArray[Any]:
 
 
 def _look(
-    network: Network, stage: Stage, before: Stage, patches: TopPatches | None
+    network: Network,
+    dataset: Dataset,
+    stage: Stage,
+    before: Stage,
+    patches: TopPatches | None,
 ) -> Look:
     seen = receptive_field(network, stage.last)
-    if patches is None:
-        return Look(stage, before, seen, None, np.arange(0))
-    strength = np.nan_to_num(patches.values, nan=-np.inf, posinf=np.inf).mean(axis=1)
-    maps = np.argsort(-strength, kind="stable")[:MAPS]
-    if len(strength) <= MAPS:
-        maps = np.arange(len(strength))
-    return Look(stage, before, seen, patches, maps)
+    maps = np.arange(0)
+    if patches is not None:
+        hidden = stage.kind == "dense" and stage.last != network.resolved[-1].name
+        maps = strongest_maps(patches, UNITS if hidden else MAPS)
+    effective = None
+    if len(stage.shape) == 3 and max(seen.size) > 1:
+        images = spread(dataset.images, max(1, _GRADIENTS // stage.shape[2]))
+        try:
+            effective = effective_field(network, np.stack(images), stage.last).gradient
+        except (DataError, UsageError):  # it never changes, or not by a number
+            effective = None
+    return Look(stage, before, seen, patches, maps, effective)
+
+
+def strongest_maps(patches: TopPatches, most: int) -> NDArray[np.intp]:
+    """Return the maps that answer most strongly, by the mean of their best patches.
+
+    In falling order; where there are no more than that, all of them in their own order.
+    """
+    if len(patches.values) <= most:
+        return np.arange(len(patches.values))
+    known = np.nan_to_num(patches.values, nan=-np.inf, posinf=np.inf)
+    return np.argsort(-known.mean(axis=1), kind="stable")[:most]
 
 
 def _examples(

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..arguments import spell
 from ..errors import UsageError
 from ..explain import filter_pictures, map_pictures
 from ..layers import (
@@ -21,6 +20,7 @@ from ..layers import (
 from ..markup import Markup, element, joined, leaf
 from .findings import PATCHES, Findings, Look
 from .pictures import Pixels, at_most, picture, uri
+from .words import breakable, size
 
 _STORED, _SHOWN = 64, 58  # longest side of a patch in the file, and on the page
 _FILTER = 32  # weights a side up to which a filter can be made out
@@ -36,7 +36,7 @@ def layers_section(findings: Findings) -> Markup:
         "Under each layer stand its feature maps. Beside every map are the places, in all "
         f"the pictures tested, at which it answers most strongly (the best {PATCHES} "
         "pictures, one place in each), cut out as one unit sees them. What these patches "
-        "have in common is what the map looks for. The words below say what the picture "
+        "have in common is what the map looks for. Below each stands what the picture "
         "really shows: early maps do not care, late ones do."
     )
     if learning > len(detailed):
@@ -56,14 +56,14 @@ def layers_section(findings: Findings) -> Markup:
 def _layer(findings: Findings, look: Look) -> Markup:
     stage = look.stage
     what = "units" if len(stage.shape) == 1 else "maps"
-    size = f"{stage.shape[-1]:,} {what}"
+    title = f"{stage.name}: {stage.shape[-1]:,} {what}"
     if what == "maps":
-        size += f" of {stage.shape[0]} × {stage.shape[1]}"
+        title += f" of {size(stage.shape[:2])}"
     parts = [
-        element("h3", f"{stage.name}: {size}"),
+        element("h3", title),
         element(
             "div",
-            _field_picture(findings, look),
+            *_field_pictures(findings, look),
             element("div", *(element("p", text) for text in _told(look))),
             class_="beside",
         ),
@@ -77,7 +77,7 @@ def _layer(findings: Findings, look: Look) -> Markup:
 
 def _told(look: Look) -> Iterator[str]:
     """What the layer does, what it learned and what it sees, in words."""
-    stage, (height, width) = look.stage, look.seen.size
+    stage = look.stage
     one = stage.layers[0]
     making = one.layer
     yield " ".join(filter(None, [_does(making, look), *_changes(look)]))
@@ -95,21 +95,26 @@ def _told(look: Look) -> Iterator[str]:
             f"Each unit has a weight for each of the {one.input_shape[0]:,} numbers that "
             f"reach it: together {one.parameters:,} numbers were learned here."
         )
-    rows, columns = look.seen.input_size
-    if height >= rows and width >= columns:
-        yield (
-            f"The frame is what one unit sees: its receptive field of {height} × {width} "
-            f"pixels covers the whole picture of {rows} × {columns}."
-        )
+    field, whole = look.seen.size, look.seen.input_size
+    if field == whole:
+        share = "all of the picture"
+    elif field[0] >= whole[0] and field[1] >= whole[1]:
+        share = f"more than the whole picture of {size(whole)}"
     else:
+        share = f"out of the picture's {size(whole)}"
+    yield (
+        f"The frame is what one unit sees: its receptive field of {size(field)} pixels, "
+        f"{share}."
+    )
+    if look.effective is not None and look.before.making is None:
         yield (
-            f"The frame is what one unit sees: its receptive field of {height} × {width} "
-            f"pixels, out of the {rows} × {columns} of the picture."
+            "These pixels do not all count alike: the picture beside it is the darker, "
+            "the more a pixel changes the unit, on the average."
         )
 
 
 def _does(layer: Layer, look: Look) -> str:
-    before = spell(look.before.shape)
+    before = size(look.before.shape)
     if isinstance(layer, Conv2D):
         kind = look.stage.operation
         if layer.groups > 1:
@@ -133,27 +138,40 @@ def _does(layer: Layer, look: Look) -> str:
 
 
 _EXPLAINED = {
-    "ReLU": "ReLU sets what is negative to 0: a unit fires or it is silent.",
-    "BatchNorm": "Normalisation keeps every map's numbers in a usual range.",
-    "Tanh": "Tanh squeezes the answers between -1 and 1.",
-    "ScaledTanh": "Scaled tanh squeezes the answers between -1.7 and 1.7.",
-    "Sigmoid": "A sigmoid squeezes the answers between 0 and 1.",
-    "LeakyReLU": "Leaky ReLU makes what is negative small.",
-    "Residual": "What entered the block is added (a residual connection).",
-    "Dropout": "Dropout left out some numbers at random in training.",
-    "Flatten": "Then all maps are laid out as one row of numbers.",
+    "ReLU": "ReLU sets what is negative to 0: a unit fires or it is silent",
+    "BatchNorm": "Normalisation keeps every map's numbers in a usual range",
+    "Tanh": "Tanh squeezes the answers between -1 and 1",
+    "ScaledTanh": "Scaled tanh squeezes the answers between -1.7 and 1.7",
+    "Sigmoid": "A sigmoid squeezes the answers between 0 and 1",
+    "LeakyReLU": "Leaky ReLU makes what is negative small",
+    "Residual": "What entered the block is added (a residual connection)",
+    "Dropout": "Dropout left out some numbers at random in training",
+    "Flatten": "Then all maps are laid out as one row of numbers",
 }
 
 
 def _changes(look: Look) -> Iterator[str]:
     for one in look.stage.changing:
-        yield _EXPLAINED.get(type(one.layer).__name__, "")
+        if words := _EXPLAINED.get(type(one.layer).__name__):
+            yield f"{words} ({one.name})."
 
 
-def _field_picture(findings: Findings, look: Look) -> Markup:
-    """An example with the field of the unit in the middle, to scale."""
-    pixels = findings.examples[0].pixels
-    height, width = pixels.shape[:2]
+def _field_pictures(findings: Findings, look: Look) -> Iterator[Markup]:
+    """An example with the field of the unit in the middle, and what of it counts."""
+    field = size(look.seen.size)
+    label = f"a picture, and on it a frame of {field} pixels"
+    example = findings.examples[0].pixels
+    yield _framed(look, at_most(example, 160), label, f"one unit sees {field}")
+    if look.effective is not None:
+        shares = look.effective / look.effective.max()
+        pixels = np.rint(255 * (1 - 0.85 * shares)).astype(np.uint8)
+        label = f"how much each of {field} pixels counts"
+        yield _framed(look, at_most(pixels, 160), label, "how much each counts")
+
+
+def _framed(look: Look, pixels: Pixels, label: str, caption: str) -> Markup:
+    """A picture of the input's size with a frame around what a unit sees, to scale."""
+    height, width = look.seen.input_size
     rows, columns = look.seen.units
     top, left, bottom, right = look.seen.box(rows // 2, columns // 2, clip=False)
     # Of a field larger than the picture only what lies in it can be drawn.
@@ -162,32 +180,31 @@ def _field_picture(findings: Findings, look: Look) -> Markup:
     thick = max(height, width) / 60
     frame = leaf(
         "rect",
-        x=left + thick / 2,
-        y=top + thick / 2,
-        width=max(right - left - thick, thick / 2),
-        height=max(bottom - top - thick, thick / 2),
+        x=f"{left + thick / 2:.2f}",
+        y=f"{top + thick / 2:.2f}",
+        width=f"{max(right - left - thick, thick / 2):.2f}",
+        height=f"{max(bottom - top - thick, thick / 2):.2f}",
         fill="none",
         stroke="#d55e00",
-        stroke_width=thick,
+        stroke_width=f"{thick:.2f}",
     )
-    size = " × ".join(map(str, look.seen.size))
-    label = f"A picture with a frame of {size} pixels: what one unit of {look.stage.name} sees"
+    image = leaf(
+        "image",
+        href=uri(pixels),
+        width=width,
+        height=height,
+        style="image-rendering:pixelated",
+    )
     drawing = element(
         "svg",
         element("title", label),
-        leaf(
-            "image",
-            href=uri(at_most(pixels, 160)),
-            width=width,
-            height=height,
-            style="image-rendering:pixelated",
-        ),
+        image,
         frame,
         viewBox=f"0 0 {width} {height}",
         role="img",
         class_="field",
     )
-    return element("figure", drawing, element("figcaption", f"one unit sees {size}"))
+    return element("figure", drawing, element("figcaption", caption))
 
 
 def _maps(findings: Findings, look: Look) -> Markup:
@@ -200,15 +217,15 @@ def _maps(findings: Findings, look: Look) -> Markup:
         what = "units" if len(look.stage.shape) == 1 else "maps"
         note = element(
             "p",
-            f"Shown are {shown} of {total:,} {what}: those that answer most strongly, by "
-            f"the mean of their best {PATCHES}.",
+            f"Shown are {shown} of {total:,} {what}: those that answer most strongly "
+            f"(by the mean of their best {PATCHES}), the strongest first.",
             class_="note",
         )
     filters = _filters(findings, look)
     crops = patches.crops(findings.dataset.images)
     # One scale for all patches of a layer: those at the border are smaller.
     whole = min(max(look.seen.size), max(look.seen.input_size))
-    rows = []
+    cards = []
     for number in look.maps.tolist():
         figures = [
             _patch(findings, int(image), crop, _SHOWN / whole)
@@ -218,15 +235,18 @@ def _maps(findings: Findings, look: Look) -> Markup:
             figures = [element("p", "never fires for any of these pictures")]
         name = element("b", _map_name(findings, look, number))
         label = element("div", name, filters.get(number, ""), class_="map")
-        rows.append(element("div", label, *figures, class_="row"))
-    return joined([note, *rows])
+        best = element("div", *figures, class_="patches")
+        cards.append(element("div", label, best, class_="card"))
+    return joined([note, element("div", *cards, class_="cards")])
 
 
 def _filters(findings: Findings, look: Look) -> dict[int, Markup]:
-    """The pictures of a layer's filters, where they have a place in what is below."""
+    """The pictures of a layer's filters, where they are small enough to be made out."""
+    if look.stage.kind == "dense" and look.before.making is not None:
+        return {}  # a weight for each unit of many maps is nothing to look at
     try:
         pictures = filter_pictures(findings.network, look.stage.name)
-    except UsageError:  # a dense layer behind another one, or a sum
+    except UsageError:  # a sum has none
         return {}
     if max(pictures.shape[1:3]) > _FILTER:
         return {}
@@ -258,7 +278,7 @@ def _patch(findings: Findings, image: int, crop: Pixels, scale: float) -> Markup
     return element(
         "figure",
         picture(at_most(crop, _STORED), f"patch of a picture of {name}", longest),
-        element("figcaption", name),
+        element("figcaption", breakable(name), title=name),
     )
 
 
@@ -271,13 +291,14 @@ def _before_and_after(findings: Findings, look: Look) -> Markup:
     strongest = int(np.nan_to_num(before).max(axis=(0, 1)).argmax())
     figures = []
     for when, values in (("before", before), ("after", after)):
-        size = " × ".join(map(str, values.shape[:2]))
         pixels = map_pictures(values)[strongest]
         figures.append(
             element(
                 "figure",
                 picture(at_most(pixels, 96), f"map {strongest} {when} pooling", 96),
-                element("figcaption", f"map {strongest} {when}, {size}"),
+                element(
+                    "figcaption", f"map {strongest} {when}, {size(values.shape[:2])}"
+                ),
             )
         )
     return element("div", *figures, class_="row")

@@ -15,8 +15,8 @@ from .overview import wide
 from .pictures import at_most, picture
 
 _MOST_CLASSES = 24  # whose confusions are a table; of more only the pairs are told
-_PAIRS, _PICTURES = 8, 8  # confusions that are shown, and pictures of each
-_STORED, _SHOWN = 96, 72
+_PAIRS, _PICTURES = 9, 8  # confusions that are shown, and pictures of each
+_STORED, _SHOWN = 96, 66
 
 
 def mistakes_section(findings: Findings) -> Markup:
@@ -31,7 +31,7 @@ def mistakes_section(findings: Findings) -> Markup:
     pairs = confused_pairs(report.confusion)
     words = (
         f"{counted(wrong, 'picture')} of {report.images:,} got a wrong answer. "
-        "The surer the network was of it, the further to the left a picture stands."
+        "Those of which the network was surest stand first."
     )
     if len(pairs) > _PAIRS:
         words += f" Shown are the {_PAIRS} most frequent of {len(pairs)} confusions."
@@ -39,7 +39,11 @@ def mistakes_section(findings: Findings) -> Markup:
         "section",
         element("h2", "Mistakes"),
         element("p", words),
-        *(_pair(findings, true, answer) for true, answer in pairs[:_PAIRS]),
+        element(
+            "div",
+            *(_pair(findings, true, answer) for true, answer in pairs[:_PAIRS]),
+            class_="cards",
+        ),
         *_table(findings),
         id="mistakes",
     )
@@ -75,14 +79,12 @@ def _pair(findings: Findings, true: int, answer: int) -> Markup:
     ]
     more = len(places) - len(figures)
     rest = [element("p", f"and {more:,} more", class_="note")] if more else []
+    label = element("b", title), f" {counted(len(places), 'time')}"
     return element(
         "div",
-        element(
-            "div", element("b", title), f" {counted(len(places), 'time')}", class_="map"
-        ),
-        *figures,
-        *rest,
-        class_="row",
+        element("p", *label),
+        element("div", *figures, *rest, class_="patches"),
+        class_="card",
     )
 
 

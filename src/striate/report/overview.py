@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..arguments import spell
 from ..data.listing import counted
 from ..drawing import draw_network
 from ..explain import input_pixels
 from ..markup import Markup, element
 from .findings import Findings
 from .pictures import picture, uri
+from .words import breakable, named, size
 
 _MOST_PICTURES = 20
 
@@ -21,7 +21,7 @@ def header(findings: Findings) -> Markup:
     """The headline: what it is, what it looks at, and how often it is right."""
     report, dataset, network = findings.report, findings.dataset, findings.network
     low, high = report.interval
-    height, width, channels = network.input_shape
+    channels = network.input_shape[2]
     kind = "a convolutional network" if convolutions(findings) else "a network"
     colors = {1: "grey pictures", 3: "colour pictures"}.get(
         channels, f"pictures of {channels} channels"
@@ -32,7 +32,7 @@ def header(findings: Findings) -> Markup:
             "p",
             f"This page looks inside {kind} that was trained to tell "
             f"{counted(len(known), 'class')} apart: {named(known)}. It takes {colors} "
-            f"of {height} × {width} pixels, and consists of "
+            f"of {size(network.input_shape[:2])} pixels, and consists of "
             f"{counted(len(network.resolved), 'layer')} with {network.parameters:,} "
             "numbers, its parameters, all of which it found by itself from examples.",
             class_="lead",
@@ -107,7 +107,7 @@ def _how_to_read(findings: Findings) -> Iterator[str]:
         )
     if findings.arcs:
         yield "Arcs lead around some layers; at their end both ways are added. "
-    yield f"At the end stand {spell(findings.stages[-1].shape)} numbers, one a class."
+    yield f"At the end stand {size(findings.stages[-1].shape)} numbers, one a class."
 
 
 def convolutions(findings: Findings) -> bool:
@@ -132,20 +132,9 @@ def _first_pictures(findings: Findings) -> Markup:
             element(
                 "figure",
                 picture(pixels, f"an example of {findings.name(place)}", 56),
-                element("figcaption", findings.name(place)),
+                element("figcaption", breakable(findings.name(place))),
             )
             for place, pixels in zip(firsts, images, strict=True)
         ),
         class_="strip",
     )
-
-
-def named(names: list[str], most: int = 12) -> str:
-    """Name a few things in words.
-
-    >>> named(["cat"]), named(["cat", "dog", "owl"])
-    ('cat', 'cat, dog and owl')
-    """
-    if len(names) > most:
-        return f"{', '.join(names[: most - 1])} and {len(names) - most + 1:,} more"
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

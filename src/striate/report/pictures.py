@@ -15,7 +15,8 @@ from ..markup import Markup, leaf
 Pixels = NDArray[np.uint8]
 
 _PHOTOGRAPH = 32  # pixels a side from which colour pictures are stored as JPEG
-_BLUE, _ORANGE = (0, 80, 140), (190, 75, 0)  # told apart by the colour-blind
+_BLUE, _ORANGE = (0, 90, 160), (213, 94, 0)  # told apart by the colour-blind
+_DARK = 110  # mean grey level below which a picture is shown as its negative
 
 
 def uri(pixels: Pixels) -> str:
@@ -60,18 +61,20 @@ def at_most(pixels: Pixels, longest: int) -> Pixels:
     return np.asarray(image)
 
 
-def on_picture(pixels: Pixels, values: NDArray[Any]) -> Pixels:
+def on_picture(pixels: Pixels, values: NDArray[Any], root: bool = False) -> Pixels:
     """Lay values H,W over a faint picture: orange where above 0, blue where below.
 
-    The largest magnitude has the full colour, others the root of their share of it, so
-    that weaker ones are visible too.
+    The largest magnitude has the full colour, others their share of it, or with `root`
+    the root of that, which brings out single pixels. Of a dark picture the negative is
+    drawn, so that the colours stand on white.
     """
     grey = drawable(pixels).astype(np.float64)
     grey = grey.mean(axis=2) if grey.ndim == 3 else grey
-    faint = np.repeat((185 + 70 * grey / 255)[..., None], 3, axis=2)
+    grey = 255 - grey if grey.mean() < _DARK else grey
+    faint = np.repeat((145 + 110 * grey / 255)[..., None], 3, axis=2)
     shares = np.nan_to_num(values, posinf=0, neginf=0)
     shares = shares / max(float(np.abs(shares).max()), 1e-30)
-    strength = np.sqrt(np.abs(shares))[..., None]
+    strength = (np.sqrt(np.abs(shares)) if root else np.abs(shares))[..., None]
     ends = np.where(shares[..., None] > 0, _ORANGE, _BLUE)
-    mixed = faint + strength * (ends - faint)
+    mixed = faint + 0.9 * strength * (ends - faint)
     return np.rint(mixed).astype(np.uint8)
