@@ -16,7 +16,7 @@ class MapStatistics:
     """Of every map of one layer: its range, how much lies far out, what it is like.
 
     Correlations are taken of `sample` values of each map at most, spread evenly over
-    images and places; all else is of all values.
+    images and places, and of finite ones alone; all else is of all values.
     """
 
     def __init__(self, shape: tuple[int, ...], images: int, sample: int) -> None:
@@ -40,12 +40,13 @@ class MapStatistics:
         there; nothing does where the ends are infinite.
         """
         values = activations.reshape(-1, activations.shape[-1])
-        self.lowest = np.minimum(self.lowest, values.min(axis=0))
-        self.highest = np.maximum(self.highest, values.max(axis=0))
+        self.lowest = np.minimum(self.lowest, folded(values[None], np.minimum)[0])
+        self.highest = np.maximum(self.highest, folded(values[None], np.maximum)[0])
         if high < math.inf:
             middle, reach = np.float32((low + high) / 2), far * (high - low) / 2
             self.beyond += (np.abs(values - middle) > reach).sum(axis=0)
         chosen = values[-self.count % self.step :: self.step].astype(np.float64)
+        chosen[~np.isfinite(chosen)] = 0
         if len(chosen):
             if not self.sampled:
                 self.shift = chosen.mean(axis=0)  # keeps the differences below exact
@@ -57,14 +58,12 @@ class MapStatistics:
 
     @property
     def correlation(self) -> Doubles:
-        """(C, C) of the maps' values; 0 where a map is constant or not finite."""
+        """(C, C) of the maps' values; 0 where one is constant."""
         means = self.sums / self.sampled
         covariance = self.products / self.sampled - np.outer(means, means)
         deviation = np.sqrt(np.diagonal(covariance).clip(0))
         scale = np.outer(deviation, deviation)
-        with np.errstate(divide="ignore"):
-            correlation: Doubles = np.where(scale > 0, covariance / scale, 0.0)
-        return np.nan_to_num(correlation, posinf=0.0, neginf=0.0)
+        return np.divide(covariance, scale, out=np.zeros_like(scale), where=scale > 0)
 
 
 class ClassStatistics:
@@ -96,3 +95,18 @@ def cosines(vectors: Floats | Doubles) -> Doubles:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     units: Doubles = rows / np.where(lengths > 0, lengths, 1)
     return units @ units.T
+
+
+def folded(values: Floats, choose: np.ufunc) -> Floats:
+    """Reduce the middle axis of N,P,C by np.minimum, np.maximum, np.fmin or np.fmax.
+
+    Halves are laid on one another until one is left. With few maps NumPy's own
+    reduction takes 5 to 40 times as long, since it goes over their C numbers alone.
+    """
+    while values.shape[1] > 1:
+        half = values.shape[1] // 2
+        nearer = choose(values[:, :half], values[:, half : 2 * half])
+        if values.shape[1] % 2:
+            choose(nearer[:, :1], values[:, -1:], out=nearer[:, :1])
+        values = nearer
+    return values[:, 0]
