@@ -50,7 +50,7 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self.open and self.open[-1] != "style":
-            self.text += data
+            self.text += data.replace("\u00a0", " ")
 
 
 def check_page(text: str) -> Page:

@@ -12,7 +12,7 @@ from .layout import ARC, ARC_LEVEL, LETTER, LINE, MARGIN, Column, Row, arrange
 from .stages import Arc, Stage, stages_of
 from .volumes import FAINT, INK, MOST_SHEETS
 
-WIDTH = 1120
+WIDTH = 1000
 """The width of the paper; longer networks go on in further rows."""
 
 TURN = 16.0  # room for the way from a row to the next

@@ -11,7 +11,7 @@ from .stages import Arc, Stage
 from .volumes import Volume
 
 MARGIN, GAP = 18.0, 26.0
-LETTER, LINE = 12.0, 15.0  # the size of the words, and from line to line
+LETTER, LINE = 13.0, 16.0  # the size of the words, and from line to line
 WIDEST_LETTER = 0.6  # of the size; sans-serif fonts have on average less
 ARC, ARC_LEVEL = 26.0, 15.0  # height of a shortcut, and of each that it lies around
 BETWEEN_ROWS = 34.0

@@ -84,7 +84,11 @@ def maps_figure(
     if len(one.output_shape) == 3:
         word, size = "map", f" of {spell(one.output_shape[:2])}"
     finite = activations[np.isfinite(activations)]
-    numbers = f"from {finite.min():.3g} to {finite.max():.3g}" if finite.size else "no finite number"
+    numbers = (
+        f"from {finite.min():.3g} to {finite.max():.3g}"
+        if finite.size
+        else "no finite number"
+    )
     zero = "grey" if (finite < 0).any() else "black"
     title = [
         f"{one.name}: {_counted(len(pictures), most, word)}{size}",

@@ -64,7 +64,7 @@ def _example(example: Example) -> Markup:
     bars = [
         element(
             "li",
-            element("span", f"{name} {100 * share:.1f} %"),
+            element("span", f"{name}: {100 * share:.1f} %"),
             element("span", "", class_="bar", style=f"width: {100 * share:.1f}%"),
         )
         for name, share in example.probabilities

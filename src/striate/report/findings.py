@@ -16,6 +16,7 @@ from ..errors import DataError, UsageError
 from ..explain import (
     Diagnosis,
     TopPatches,
+    deconvolution,
     diagnose,
     effective_field,
     grad_cam,
@@ -63,6 +64,9 @@ class Look:
     effective: NDArray[np.float64] | None
     """H,W: how much each pixel of the input changes the unit in the middle of the maps,
     on the average; None where that says nothing."""
+    fired: dict[int, NDArray[Any]]
+    """H,W by map: what fires it in its best patch, projected down to the pixels; of a
+    first layer nothing, since there that is the filter."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +86,7 @@ class Example:
     against: NDArray[Any] | None
     """Where the answer is wrong, what spoke for the true class."""
     maps: dict[str, NDArray[Any]] = field(repr=False)
-    """H,W,C: what left the layers, by name."""
+    """H,W,C: what left the stages, by name."""
 
     @property
     def right(self) -> bool:
@@ -235,7 +239,23 @@ def _look(
             effective = effective_field(network, np.stack(images), stage.last).gradient
         except (DataError, UsageError):  # it never changes, or not by a number
             effective = None
-    return Look(stage, before, seen, patches, maps, effective)
+    fired = {}
+    if patches is not None and before.making is not None and len(stage.shape) == 3:
+        fired = _fired(network, dataset, patches, maps)
+    return Look(stage, before, seen, patches, maps, effective, fired)
+
+
+def _fired(
+    network: Network, dataset: Dataset, patches: TopPatches, maps: NDArray[np.intp]
+) -> dict[int, NDArray[Any]]:
+    """What fires each map in its best patch (Zeiler and Fergus, 2013)."""
+    firing = maps[(patches.images[maps, 0] >= 0) & (patches.values[maps, 0] > 0)]
+    if not len(firing):
+        return {}
+    places = patches.rows[firing, 0], patches.columns[firing, 0], firing
+    images = dataset.images[patches.images[firing, 0]]
+    found = deconvolution(network, images, patches.layer, unit=np.stack(places, axis=1))
+    return dict(zip(firing.tolist(), found.values.sum(axis=-1), strict=True))
 
 
 def strongest_maps(patches: TopPatches, most: int) -> NDArray[np.intp]:
@@ -267,8 +287,10 @@ def _examples(
             network, images[mistaken], target=true[mistaken]
         ).attributions.sum(axis=-1)
         against = dict(zip(mistaken.tolist(), spoke, strict=True))
-    shown = [look.stage.last for look in looks if len(look.stage.shape) == 3]
-    maps = network.activations(images, spread(shown, MOST_LAYERS)) if shown else {}
+    stages = spread(
+        [look.stage for look in looks if len(look.stage.shape) == 3], MOST_LAYERS
+    )
+    maps = {one.name: network.activations(images, one.last) for one in stages}
     seen = input_pixels(network, images)
     return tuple(
         Example(

@@ -19,7 +19,7 @@ from ..layers import (
 )
 from ..markup import Markup, element, joined, leaf
 from .findings import PATCHES, Findings, Look
-from .pictures import Pixels, at_most, picture, uri
+from .pictures import Pixels, at_most, on_picture, picture, uri
 from .words import breakable, size
 
 _STORED, _SHOWN = 64, 58  # longest side of a patch in the file, and on the page
@@ -44,10 +44,17 @@ def layers_section(findings: Findings) -> Markup:
             f" Of {learning} layers that learn, {len(detailed)} are shown in this way, "
             "spread evenly from the first to the last."
         )
+    colours = (
+        "Beside a map's name stands its filter: what is bright in it adds to the answer, "
+        "what is dark takes away. From the second layer on a picture in colours follows: "
+        "what in the first patch fires the map, orange where bright pixels do and "
+        "blue where dark ones do."
+    )
     return element(
         "section",
         element("h2", "Layer by layer"),
         element("p", words),
+        element("p", colours) if any(look.fired for look in findings.looks) else "",
         *(_layer(findings, look) for look in findings.looks),
         id="layers",
     )
@@ -234,7 +241,8 @@ def _maps(findings: Findings, look: Look) -> Markup:
         if not _fires(look, number):
             figures = [element("p", "never fires for any of these pictures")]
         name = element("b", _map_name(findings, look, number))
-        label = element("div", name, filters.get(number, ""), class_="map")
+        fired = _fired(look, number, crops[number], _SHOWN / whole)
+        label = element("div", name, filters.get(number, ""), fired, class_="map")
         best = element("div", *figures, class_="patches")
         cards.append(element("div", label, best, class_="card"))
     return joined([note, element("div", *cards, class_="cards")])
@@ -265,6 +273,17 @@ def _map_name(findings: Findings, look: Look, number: int) -> str:
     return f"{'unit' if len(look.stage.shape) == 1 else 'map'} {number}"
 
 
+def _fired(look: Look, number: int, crops: list[Pixels], scale: float) -> Markup | str:
+    """The first patch with what of it fires the map."""
+    patches, values = look.patches, look.fired.get(number)
+    if patches is None or values is None:
+        return ""
+    top, left, bottom, right = patches.boxes[number, 0].tolist()
+    pixels = on_picture(crops[0], values[top:bottom, left:right], root=True)
+    alt = f"what fires map {number} in the first patch"
+    return picture(at_most(pixels, _STORED), alt, max(8.0, scale * max(pixels.shape)))
+
+
 def _fires(look: Look, number: int) -> bool:
     """Whether a map was ever more than silent, where a ReLU can silence it."""
     patches = look.patches
@@ -285,7 +304,7 @@ def _patch(findings: Findings, image: int, crop: Pixels, scale: float) -> Markup
 def _before_and_after(findings: Findings, look: Look) -> Markup:
     """One map of the first example before and after a pooling (the lecture's M5)."""
     maps = findings.examples[0].maps
-    before, after = maps.get(look.before.last), maps.get(look.stage.last)
+    before, after = maps.get(look.before.name), maps.get(look.stage.name)
     if before is None or after is None or before.shape[2] != after.shape[2]:
         return Markup("")
     strongest = int(np.nan_to_num(before).max(axis=(0, 1)).argmax())
