@@ -124,7 +124,7 @@ class Findings:
 
     def name(self, place: int) -> str:
         """The true class of an image."""
-        return self.dataset.classes[self.dataset.labels[place]]
+        return self.dataset.classes[int(self.dataset.labels[place])]
 
 
 def look_inside(
@@ -177,7 +177,7 @@ def learns(stage: Stage) -> bool:
 
 def check_answers(answers: Answers) -> None:
     """Raise DataError where probabilities are not numbers: nothing explains them."""
-    wrong = ~np.isfinite(answers.probabilities).all(axis=1)
+    wrong: NDArray[np.bool_] = ~np.isfinite(answers.probabilities).all(axis=1)
     if wrong.any():
         raise DataError(
             f"The network's answers to {int(wrong.sum()):,} of {len(wrong):,} images are "
@@ -202,7 +202,7 @@ def chosen_images(answers: Answers, count: int) -> list[int]:
     return [*spread(ordinary, count - len(mistakes)), *mistakes]
 
 
-def spread(items: Sequence[T] | NDArray[Any], count: int) -> list[T]:
+def spread(items: Sequence[T], count: int) -> list[T]:
     """Return so many of the items, evenly taken, the first and the last among them.
 
     >>> spread("abcdefg", 3), spread("ab", 3), spread("abc", 1)
@@ -234,9 +234,10 @@ def _look(
         maps = strongest_maps(patches, UNITS if hidden else MAPS)
     effective = None
     if len(stage.shape) == 3 and max(seen.size) > 1:
-        images = spread(dataset.images, max(1, _GRADIENTS // stage.shape[2]))
+        count = max(1, _GRADIENTS // stage.shape[2])
+        images = dataset.images[spread(range(len(dataset)), count)]
         try:
-            effective = effective_field(network, np.stack(images), stage.last).gradient
+            effective = effective_field(network, images, stage.last).gradient
         except (DataError, UsageError):  # it never changes, or not by a number
             effective = None
     fired = {}
