@@ -15,7 +15,7 @@ import striate as st
 from striate.commands.report import Report
 from striate.data import Dataset
 from striate.report import Findings, explain_page, look_inside
-from striate.report.findings import chosen_images
+from striate.report.chosen import chosen_images
 
 VOID = {"img", "meta", "br", "rect", "line", "path", "circle", "image", "polygon"}
 VOID |= {"polyline", "wbr"}

@@ -8,7 +8,17 @@ from itertools import pairwise
 from ..arguments import spell
 from ..markup import Markup, element, escaped, joined, leaf
 from ..receptive import Resolved
-from .layout import ARC, ARC_LEVEL, LETTER, LINE, MARGIN, Column, Row, arrange
+from .layout import (
+    ARC,
+    ARC_LEVEL,
+    LETTER,
+    LINE,
+    MARGIN,
+    Column,
+    Row,
+    arrange,
+    words_width,
+)
 from .stages import Arc, Stage, stages_of
 from .volumes import FAINT, INK, MOST_SHEETS
 
@@ -63,8 +73,8 @@ def draw_network(
     ]
     for row, following in pairwise(rows):
         parts += _turn(row, following, width)
-    for row in rows:
-        parts += _arcs(row, arcs, width)
+    for arc in arcs:
+        parts += _arc(arc, rows, width)
     for number, column in enumerate(columns):
         parts.append(_volume(column, None if number else picture))
     for row in rows:  # lines end on the map in front of the next volume
@@ -157,35 +167,33 @@ def _line(start: tuple[float, float], end: tuple[float, float], color: str) -> M
     return leaf("line", x1=start[0], y1=start[1], x2=end[0], y2=end[1], stroke=color)
 
 
-def _arcs(row: Row, arcs: Sequence[Arc], width: float) -> Iterator[Markup]:
-    """The shortcuts above a row, or as much of each as belongs to it."""
-    end = row.first + len(row.columns) - 1
-    for arc in arcs:
-        if arc.source > end or arc.target < row.first:
+def _arc(arc: Arc, rows: Sequence[Row], width: float) -> Iterator[Markup]:
+    """A shortcut above its row, or in pieces above several; its words on the longest."""
+    pieces = []
+    for row in rows:
+        starts, ends = arc.source - row.first, arc.target - row.first
+        if starts >= len(row.columns) or ends < 0:
             continue
-        starts, ends = arc.source >= row.first, arc.target <= end
-        if not starts and not ends and arc.source == end:
-            continue
-        floor = row.middle - max(one.volume.height for one in row.columns) / 2
-        height = floor - ARC - ARC_LEVEL * arc.level
+        tallest = max(one.volume.height for one in row.columns)
+        height = row.middle - tallest / 2 - ARC - ARC_LEVEL * arc.level
         start, stop = 4.0, width - 4.0
-        path = ""
-        if starts:
-            source = row.columns[arc.source - row.first]
+        path = f"M{start:.1f} {height:.1f}"
+        if starts >= 0:
+            source = row.columns[starts]
             start = source.center + 6
             path = f"M{start:.1f} {source.volume.y - 3:.1f}V{height:.1f}"
-        else:
-            path = f"M{start:.1f} {height:.1f}"
-        if ends:
-            target = row.columns[arc.target - row.first]
+        if ends < len(row.columns):
+            target = row.columns[ends]
             stop = target.center - 6
             path += f"H{stop:.1f}V{target.volume.y - 14:.1f}"
             yield _plus(stop, target.volume.y - 9)
         else:
             path += f"H{stop:.1f}"
         yield leaf("path", d=path, fill="none", stroke=INK, stroke_linejoin="round")
-        if starts and arc.operation:
-            yield _words(arc.operation, (start + stop) / 2, height - 4, FAINT)
+        pieces.append((stop - start, (start + stop) / 2, height - 4))
+    length, middle, height = max(pieces)
+    if arc.operation and length >= words_width([arc.operation]):
+        yield _words(arc.operation, middle, height, FAINT)
 
 
 def _plus(x: float, y: float) -> Markup:

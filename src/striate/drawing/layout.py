@@ -13,7 +13,7 @@ from .volumes import Volume
 MARGIN, GAP = 18.0, 26.0
 LETTER, LINE = 13.0, 16.0  # the size of the words, and from line to line
 WIDEST_LETTER = 0.6  # of the size; sans-serif fonts have on average less
-ARC, ARC_LEVEL = 26.0, 15.0  # height of a shortcut, and of each that it lies around
+ARC, ARC_LEVEL = 26.0, 17.0  # height of a shortcut, and of each that it lies around
 BETWEEN_ROWS = 34.0
 
 
@@ -59,6 +59,11 @@ def arrange(
             [0.0, *widths[:-1]], widths, operations, strict=True
         )
     ]
+    for arc in arcs:  # what is written on a shortcut has its room below it
+        below = slice(arc.source + 1, arc.target + 1)
+        wanted = words_width([arc.operation]) + GAP
+        if arc.operation and wanted > sum(distances[below]):
+            distances[arc.target] += wanted - sum(distances[below])
     rows, top = [], MARGIN
     for chosen in _rows(widths, distances, arcs, width - 2 * MARGIN):
         first = chosen.start

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from ..layers import (
-    AvgPool2D,
     Conv2D,
     Dense,
     Flatten,
@@ -135,7 +134,7 @@ def operation(one: ResolvedLayer) -> str:
         return "mean of every map"
     if window is None:
         return type(layer).__name__
-    name = {MaxPool2D: "max pooling", AvgPool2D: "average pooling"}.get(type(layer), "")
+    name = "max pooling" if isinstance(layer, MaxPool2D) else "average pooling"
     steps: tuple[int, int] = window.kernel
     if isinstance(layer, Conv2D):
         alone = 1 < layer.groups == one.input_shape[2]

@@ -148,7 +148,7 @@ def side(pixels: int) -> float:
     [12, 33, 62, 95, 103, 157, 252]
     """
     grown = min(pixels, 32)
-    return 12 * grown**0.62 + 30 * math.log2(pixels / grown)
+    return 12 * math.pow(grown, 0.62) + 30 * math.log2(pixels / grown)
 
 
 def sheets(channels: int) -> int:

@@ -8,12 +8,14 @@ import numpy as np
 
 from ..explain import map_pictures
 from ..markup import Markup, element
-from .findings import FEW_MAPS, Example, Findings
+from .chosen import Example
+from .findings import Findings
 from .pictures import at_most, on_picture, picture
 from .words import size
 
 _STORED, _SHOWN = 160, 132  # longest side of a picture in the file, and on the page
-_MAP, _MAP_SHOWN = 40, 44
+_MAP, _MAP_SHOWN = 40, 44  # likewise, of its maps
+_MAPS = 8  # of each layer
 
 _METHODS = {
     "integrated gradients": "Pixel by pixel: how much each one spoke for the answer "
@@ -52,7 +54,7 @@ def examples_section(findings: Findings) -> Markup:
         element(
             "p",
             "Below stand the maps that fired most strongly, layer by layer: bright where "
-            f"they fire, the strongest {FEW_MAPS} of each.",
+            f"they fire, the strongest {_MAPS} of each.",
         ),
         *(_example(example) for example in findings.examples),
         id="pictures",
@@ -120,7 +122,7 @@ def _fired(example: Example) -> Iterator[Markup]:
                 ),
                 element("figcaption", number),
             )
-            for number in np.argsort(-peaks, kind="stable")[:FEW_MAPS].tolist()
+            for number in np.argsort(-peaks, kind="stable")[:_MAPS].tolist()
         ]
         label = element("b", name), f" {size(maps.shape[:2])}"
         yield element(

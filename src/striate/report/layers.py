@@ -18,7 +18,8 @@ from ..layers import (
     ReLU,
 )
 from ..markup import Markup, element, joined, leaf
-from .findings import PATCHES, Findings, Look
+from .findings import PATCHES, Findings
+from .looks import Look
 from .pictures import Pixels, at_most, on_picture, picture, uri
 from .words import breakable, size
 

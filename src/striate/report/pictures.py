@@ -47,7 +47,8 @@ def picture(pixels: Pixels, alt: str, longest: float, class_: str = "px") -> Mar
 def drawable(pixels: Pixels) -> Pixels:
     """Return pixels H,W for grey or H,W,3; of other numbers of channels the mean."""
     if pixels.ndim == 3 and pixels.shape[2] != 3:
-        return pixels.mean(axis=2).round().astype(np.uint8)
+        mean: Pixels = pixels.mean(axis=2).round().astype(np.uint8)
+        return mean
     return np.ascontiguousarray(pixels)
 
 
@@ -76,5 +77,5 @@ def on_picture(pixels: Pixels, values: NDArray[Any], root: bool = False) -> Pixe
     shares = shares / max(float(np.abs(shares).max()), 1e-30)
     strength = (np.sqrt(np.abs(shares)) if root else np.abs(shares))[..., None]
     ends = np.where(shares[..., None] > 0, _ORANGE, _BLUE)
-    mixed = faint + 0.9 * strength * (ends - faint)
-    return np.rint(mixed).astype(np.uint8)
+    mixed: Pixels = np.rint(faint + 0.9 * strength * (ends - faint)).astype(np.uint8)
+    return mixed
