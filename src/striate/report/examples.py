@@ -11,7 +11,7 @@ from ..markup import Markup, element
 from .chosen import Example
 from .findings import Findings
 from .pictures import at_most, on_picture, picture
-from .words import size
+from .words import percent, size
 
 _STORED, _SHOWN = 160, 132  # longest side of a picture in the file, and on the page
 _MAP, _MAP_SHOWN = 40, 44  # likewise, of its maps
@@ -66,7 +66,7 @@ def _example(example: Example) -> Markup:
     bars = [
         element(
             "li",
-            element("span", f"{name}: {100 * share:.1f} %"),
+            element("span", f"{name}: {percent(share, 1)}"),
             element("span", "", class_="bar", style=f"width: {100 * share:.1f}%"),
         )
         for name, share in example.probabilities

@@ -24,7 +24,7 @@ from .pictures import Pixels, at_most, on_picture, picture, uri
 from .words import breakable, size
 
 _STORED, _SHOWN = 64, 58  # longest side of a patch in the file, and on the page
-_FILTER = 32  # weights a side up to which a filter can be made out
+_FILTER = 24  # weights a side up to which a filter can be made out
 
 
 def layers_section(findings: Findings) -> Markup:

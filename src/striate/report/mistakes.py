@@ -13,6 +13,7 @@ from ..markup import Markup, element
 from .findings import Findings
 from .overview import wide
 from .pictures import at_most, picture
+from .words import percent
 
 _MOST_CLASSES = 24  # whose confusions are a table; of more only the pairs are told
 _PAIRS, _PICTURES = 9, 8  # confusions that are shown, and pictures of each
@@ -73,7 +74,7 @@ def _pair(findings: Findings, true: int, answer: int) -> Markup:
         element(
             "figure",
             picture(at_most(pixels, _STORED), f"{title}, picture {place}", _SHOWN),
-            element("figcaption", f"{100 * answers.confidence[place]:.0f} % sure"),
+            element("figcaption", f"{percent(answers.confidence[place], 0)} sure"),
         )
         for place, pixels in zip(places.tolist(), images, strict=False)
     ]

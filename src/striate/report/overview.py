@@ -12,7 +12,7 @@ from ..explain import input_pixels
 from ..markup import Markup, element
 from .findings import Findings
 from .pictures import picture, uri
-from .words import breakable, named, size
+from .words import breakable, named, percent, size
 
 _MOST_PICTURES = 20
 
@@ -42,9 +42,9 @@ def header(findings: Findings) -> Markup:
             f"Of {counted(report.images, 'picture')} of ",
             element("b", dataset.name),
             " that it was tested on it recognises ",
-            element("b", f"{report.correct:,}: {100 * report.accuracy:.2f} %"),
+            element("b", f"{report.correct:,}: {percent(report.accuracy)}"),
             f". With so many pictures that is certain within limits: 95 % sure, its true "
-            f"rate lies between {100 * low:.2f} and {100 * high:.2f} %.",
+            f"rate lies between {percent(low)} and {percent(high)}.",
             class_="lead",
         ),
     ]

@@ -17,6 +17,15 @@ def size(shape: Iterable[int]) -> str:
     return "\u00a0×\u00a0".join(f"{side:,}" for side in shape)
 
 
+def percent(share: float, digits: int = 2) -> str:
+    """Write a share of 1 as per cent, in one piece.
+
+    >>> percent(0.9922), percent(0.9922, 0)
+    ('99.22\\xa0%', '99\\xa0%')
+    """
+    return f"{100 * share:.{digits}f}\u00a0%"
+
+
 def named(names: Sequence[str], most: int = 12) -> str:
     """Name a few things in words.
 
