@@ -28,6 +28,7 @@ from ..layers import (
 from ..network import Network
 from ..resolve import Layer, ResolvedLayer
 from .diagnosis import ClassPair, Diagnosis, Finding
+from .filters import read_layer
 from .statistics import ClassStatistics, Doubles, MapStatistics, cosines
 
 CONSTANT = 1e-6
@@ -273,7 +274,7 @@ class _Classes:
         dense = [one for one in network.resolved if isinstance(one.layer, Dense)]
         if not dense:
             return None
-        hidden = network.resolved[dense[-1].inputs[0]]  # an image is not flat
+        hidden = read_layer(network.resolved, dense[-1])
         statistics = ClassStatistics(outputs, hidden.output_shape[0])
         return cls(hidden.name, names, indices, statistics)
 
