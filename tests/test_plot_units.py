@@ -76,7 +76,7 @@ def test_patches_of_chosen_maps_from_files(tmp_path: Path) -> None:
 
 def test_units_alone_and_maps_that_are_no_numbers(tmp_path: Path) -> None:
     net = network(3)
-    assert words(maps_figure(net, IMAGES[0], "dense1"), tmp_path)[0] .startswith(
+    assert words(maps_figure(net, IMAGES[0], "dense1"), tmp_path)[0].startswith(
         "dense1: 2 units, from "
     )
     with pytest.raises(st.UsageError, match="dense1 has no filters"):

@@ -55,10 +55,10 @@ def filter_pictures(
         one = read_layer(network.resolved, one)  # Flatten, which knows where things lay
         height, width, channels = one.input_shape
         weights = weights.reshape(-1, channels, height, width)
-    filters = weights.transpose(0, 2, 3, 1)
+    filters: Floats = weights.transpose(0, 2, 3, 1)
     known = network.preprocessing
     if one.inputs[0] < 0 and known and filters.shape[3] == known.channels:
-        filters = filters / np.array(known.std, np.float32)
+        filters = np.divide(filters, known.std, dtype=np.float32)
     peaks = np.abs(filters).max(axis=(1, 2, 3), keepdims=True)
     pictures = _grey(filters, peaks)
     coloured = one.inputs[0] < 0 and filters.shape[3] == 3

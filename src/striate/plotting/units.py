@@ -87,9 +87,9 @@ def maps_figure(
     word, size = "unit", ""
     if len(one.output_shape) == 3:
         word, size = "map", f" of {spell(one.output_shape[:2])}"
+    numbers = f"from {low:.3g} to {high:.3g}"
     title = [
-        f"{one.name}: {_counted(len(pictures), most, word)}{size}, from {low:.3g} to "
-        f"{high:.3g}",
+        f"{one.name}: {_counted(len(pictures), most, word)}{size}, {numbers}",
         f"{_sees(network, one.name)}; {zero} is 0, and each has its own scale",
     ]
     if not np.isfinite(activations).all():
@@ -137,7 +137,9 @@ def patches_figure(
 def _counted(count: int, most: int, word: str) -> str:
     """Say how many there are, and how many of them are left out."""
     words = f"{count} {word}{'s' if count != 1 else ''}"
-    return words if count <= most else f"{most} of its {words} ({count - most} left out)"
+    return (
+        words if count <= most else f"{most} of its {words} ({count - most} left out)"
+    )
 
 
 def _sees(network: Network, layer: str) -> str:
