@@ -102,7 +102,7 @@ def test_layers_without_filters_say_which_have_some() -> None:
             explain.filter_pictures(net, name)
     with pytest.raises(st.UsageError, match="no layer 'conv9'; the layers are conv1"):
         explain.filter_pictures(net, "conv9")
-    with pytest.raises(st.UsageError, match="This network has no filters.*none of th"):
+    with pytest.raises(st.UsageError, match=r"This network has no filters.*none of th"):
         explain.filter_pictures(st.Network([st.MaxPool2D(2)], (8, 8, 1)))
 
 

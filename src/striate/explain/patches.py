@@ -236,7 +236,9 @@ def _boxes(
     seen: ReceptiveField, rows: NDArray[np.intp], columns: NDArray[np.intp]
 ) -> NDArray[np.int64]:
     boxes = np.zeros((*rows.shape, 4), np.int64)
-    for row, column in {*zip(rows.flat, columns.flat, strict=True)}:
+    for row, column in {
+        *zip(rows.ravel().tolist(), columns.ravel().tolist(), strict=True)
+    }:
         if row >= 0:
             boxes[(rows == row) & (columns == column)] = seen.box(row, column)
     return boxes
