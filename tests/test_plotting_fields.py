@@ -47,7 +47,7 @@ def test_fields_of_any_network_are_drawn(
         image = RANDOM.integers(0, 256, (*side, channels), np.uint8)[1:, 2:]
     figure = fields_figure(network, image, "any $1 network")
     width, height = size(figure, tmp_path / "a.png")
-    assert 250 < min(width, height) <= max(width, height) < 2000
+    assert 200 < min(width, height) <= max(width, height) < 2000
     panels = [axes for axes in figure.axes if axes.get_title()]
     assert len(panels) == min(len(explain.layer_fields(network)), MOST_FIELDS)
 

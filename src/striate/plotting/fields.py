@@ -45,6 +45,8 @@ def fields_figure(
         title = f"{title}{': ' if title else ''}{MOST_FIELDS} of {len(fields)} fields"
         fields = [fields[at] for at in chosen]
     input_size = network.input_shape[:2]
+    if image is not None and network.preprocessing is not None:
+        image = _surrounded(image, input_size, network.preprocessing.background)
     columns = min(_COLUMNS, len(fields))
     rows = math.ceil(len(fields) / columns)
     height, width = input_size
@@ -57,8 +59,8 @@ def fields_figure(
     for axes in grid.flat:
         axes.set_axis_off()
     for axes, field in zip(grid.flat, fields, strict=False):
-        _show(axes, input_size, image, _FAINT)
         if image is not None:
+            _show(axes, input_size, image, _FAINT)
             _show(axes, input_size, image, 1.0, field.box)
         _outline(axes, (0, 0, height, width), THIRD, 0.6, "-")
         _outline(axes, field.box, SECOND, 1.6, "-")
@@ -98,7 +100,8 @@ def effective_figure(
         parse_math=False,
     )
     picture, curves = figure.subplots(1, 2, width_ratios=(1, 1.1))
-    _show(picture, (height, width), image, _FAINT)
+    if image is not None:
+        _show(picture, (height, width), image, _FAINT)
     _heat(picture, field.gradient)
     _outline(picture, (0, 0, height, width), THIRD, 0.6, "-")
     _outline(picture, field.box, FIRST, 1.6, "-")
@@ -122,7 +125,7 @@ def effective_figure(
 
 def _profiles(axes: Axes, field: EffectiveField) -> None:
     """The gradient along both axes, counted from the middle of the field."""
-    words = ("down", "across")
+    words, ends = ("down", "across"), []
     for axis, color in ((0, FIRST), (1, SECOND)):
         along = field.gradient.sum(axis=1 - axis)
         along = along / along.sum()
@@ -139,6 +142,8 @@ def _profiles(axes: Axes, field: EffectiveField) -> None:
         reach = (end - start) / 2
         for edge in (-reach, reach):
             axes.axvline(edge, color=color, linewidth=0.8, alpha=0.6)
+        ends.append(reach)
+    axes.set_xlim(-1.4 * max(ends), 1.4 * max(ends))
     axes.set_xlabel("pixels from the middle of the box (its edges: thin lines)")
     axes.set_ylabel("share of the gradient")
     axes.set_ylim(bottom=0)
@@ -164,22 +169,13 @@ def _heat(axes: Axes, gradient: NDArray[np.float64]) -> None:
 def _show(
     axes: Axes,
     input_size: tuple[int, int],
-    image: NDArray[np.uint8] | None,
+    image: NDArray[np.uint8],
     ink: float,
     box: Box | None = None,
 ) -> None:
-    """Draw an image at its place in the input, so much of it; of it only a box."""
-    if image is None:
-        return
-    if image.ndim != 3 or any(
-        given > room for given, room in zip(image.shape, input_size, strict=False)
-    ):
-        raise ShapeError(
-            f"image must be pixels H,W,C of at most {spell(input_size)}, the network's "
-            f"input, but has shape {spell(image.shape)}."
-        )
+    """Draw an image, or a box of it, at its place in the input, with so much of its ink."""
     height, width = image.shape[:2]
-    top, left = centred((height, width), input_size)
+    top, left = _place(image, input_size)
     drawn = axes.imshow(
         _faint(image, ink),
         extent=(left, left + width, top + height, top),
@@ -191,10 +187,30 @@ def _show(
     if box is not None:
         from matplotlib.patches import Rectangle
 
-        corner, size = (box[1], box[0]), _size(box)
-        drawn.set_clip_path(
-            Rectangle(corner, size[1], size[0], transform=axes.transData)
+        high, wide = _size(box)
+        clip = Rectangle((box[1], box[0]), wide, high, transform=axes.transData)
+        drawn.set_clip_path(clip)
+
+
+def _surrounded(
+    image: NDArray[np.uint8], input_size: tuple[int, int], background: int
+) -> NDArray[np.uint8]:
+    """The image as the network gets it, in the middle of its background."""
+    top, left = _place(image, input_size)
+    whole = np.full((*input_size, image.shape[2]), background, np.uint8)
+    whole[top : top + image.shape[0], left : left + image.shape[1]] = image
+    return whole
+
+
+def _place(image: NDArray[np.uint8], input_size: tuple[int, int]) -> tuple[int, int]:
+    if image.ndim != 3 or any(
+        given > room for given, room in zip(image.shape, input_size, strict=False)
+    ):
+        raise ShapeError(
+            f"image must be pixels H,W,C of at most {spell(input_size)}, the network's "
+            f"input, but has shape {spell(image.shape)}."
         )
+    return centred(image.shape[:2], input_size)
 
 
 def _faint(image: NDArray[np.uint8], ink: float) -> NDArray[Any]:
