@@ -41,7 +41,7 @@ def size(picture: object, path: Path) -> tuple[int, int]:
 def test_fields_of_any_network_are_drawn(
     channels: int, layers: list[Layer], side: tuple[int, int], tmp_path: Path
 ) -> None:
-    network = Network(layers, (*side, 1))
+    network = Network(layers, (*side, max(channels, 1)))
     image = None
     if channels:
         image = RANDOM.integers(0, 256, (*side, channels), np.uint8)[1:, 2:]
@@ -91,8 +91,14 @@ def test_one_pixel_has_no_width(tmp_path: Path) -> None:
 
 
 def test_images_that_do_not_fit_into_the_input() -> None:
-    with pytest.raises(ShapeError, match="at most 32x32, the network's input, but has"):
+    with pytest.raises(ShapeError, match="images of 40x32 pixels do not fit into"):
         fields_figure(lenet5(), np.zeros((40, 32, 1), np.uint8))
+    network = Network([Conv2D(1, 1)], (4, 4, 1))
+    field = explain.effective_field(network, np.zeros((1, 4, 4), np.uint8), 0)
+    with pytest.raises(
+        ShapeError, match="at most 4x4, the network's input, but has sh"
+    ):
+        effective_figure(field, np.zeros((5, 4, 1), np.uint8))
 
 
 def test_a_deep_network_with_branches_is_drawn(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from ..arguments import spell
 from ..errors import ShapeError
 from ..explain.effective import EffectiveField
 from ..explain.fields import Box, layer_fields
+from ..explain.pixels import input_pixels
 from ..images.fitting import centred
 from .figure import FIRST, SECOND, THIRD, new_figure, plain_axes, safe_name
 
@@ -35,9 +36,9 @@ def fields_figure(
 
     The box is outlined and the image faint around it; a field that reaches into padding
     goes on as a dashed line. Layers that see the same share a panel; of more than 24
-    fields 24 are shown, at even steps of depth. `image`, uint8 H,W,C, is centred in the
-    input where it is smaller. Raises UsageError without matplotlib, ShapeError for
-    images that do not fit into the input.
+    fields 24 are shown, at even steps of depth. `image`, H,W,C, is one that the network
+    takes. Raises UsageError without matplotlib, ShapeError or DataError for images that
+    do not fit.
     """
     fields = layer_fields(network)
     if len(fields) > MOST_FIELDS:
@@ -45,8 +46,8 @@ def fields_figure(
         title = f"{title}{': ' if title else ''}{MOST_FIELDS} of {len(fields)} fields"
         fields = [fields[at] for at in chosen]
     input_size = network.input_shape[:2]
-    if image is not None and network.preprocessing is not None:
-        image = _surrounded(image, input_size, network.preprocessing.background)
+    if image is not None:
+        image = input_pixels(network, image[np.newaxis])[0]
     columns = min(_COLUMNS, len(fields))
     rows = math.ceil(len(fields) / columns)
     height, width = input_size
@@ -174,8 +175,15 @@ def _show(
     box: Box | None = None,
 ) -> None:
     """Draw an image, or a box of it, at its place in the input, with so much of its ink."""
+    if image.ndim != 3 or any(
+        given > room for given, room in zip(image.shape, input_size, strict=False)
+    ):
+        raise ShapeError(
+            f"image must be pixels H,W,C of at most {spell(input_size)}, the network's "
+            f"input, but has shape {spell(image.shape)}."
+        )
     height, width = image.shape[:2]
-    top, left = _place(image, input_size)
+    top, left = centred((height, width), input_size)
     drawn = axes.imshow(
         _faint(image, ink),
         extent=(left, left + width, top + height, top),
@@ -190,27 +198,6 @@ def _show(
         high, wide = _size(box)
         clip = Rectangle((box[1], box[0]), wide, high, transform=axes.transData)
         drawn.set_clip_path(clip)
-
-
-def _surrounded(
-    image: NDArray[np.uint8], input_size: tuple[int, int], background: int
-) -> NDArray[np.uint8]:
-    """The image as the network gets it, in the middle of its background."""
-    top, left = _place(image, input_size)
-    whole = np.full((*input_size, image.shape[2]), background, np.uint8)
-    whole[top : top + image.shape[0], left : left + image.shape[1]] = image
-    return whole
-
-
-def _place(image: NDArray[np.uint8], input_size: tuple[int, int]) -> tuple[int, int]:
-    if image.ndim != 3 or any(
-        given > room for given, room in zip(image.shape, input_size, strict=False)
-    ):
-        raise ShapeError(
-            f"image must be pixels H,W,C of at most {spell(input_size)}, the network's "
-            f"input, but has shape {spell(image.shape)}."
-        )
-    return centred(image.shape[:2], input_size)
 
 
 def _faint(image: NDArray[np.uint8], ink: float) -> NDArray[Any]:
