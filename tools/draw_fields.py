@@ -1,6 +1,6 @@
 """Draw receptive fields for docs/looking-inside.md, and measure what training does to them.
 
-    python tools/draw_fields.py docs/pictures
+python tools/draw_fields.py docs/pictures
 """
 
 import sys
