@@ -31,7 +31,7 @@ LEAST = 1 - 0.9545
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EffectiveField:
     """How strongly the pixels of the input change one unit, beside what it can see.
 
