@@ -24,14 +24,14 @@ from .fields import Box
 TOGETHER = 2**26
 """Bytes of the images and gradients that are in memory at once."""
 
-DEVIATIONS = 1 - 0.9545
-"""What Luo and others call part of the field: above this share of the largest.
+LEAST = 1 - 0.9545
+"""Of the largest gradient, what a pixel has to exceed to be part of the field (Luo).
 
 0.9545 is how much of a normal distribution lies within two standard deviations.
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EffectiveField:
     """How strongly the pixels of the input change one unit, beside what it can see.
 
@@ -56,7 +56,7 @@ class EffectiveField:
         The side of a square of as many pixels as have more than 4.55 % of the largest
         gradient; where all are alike that is the size of the box.
         """
-        above = self.gradient > DEVIATIONS * self.gradient.max()
+        above = self.gradient > LEAST * self.gradient.max()
         return math.sqrt(np.count_nonzero(above))
 
     @property

@@ -13,6 +13,7 @@ from ..arguments import spell
 from ..errors import ShapeError
 from ..explain.effective import EffectiveField
 from ..explain.fields import Box, layer_fields
+from ..explain.pixels import input_pixels
 from ..images.fitting import centred
 from .figure import FIRST, SECOND, THIRD, new_figure, plain_axes, safe_name
 
@@ -35,9 +36,9 @@ def fields_figure(
 
     The box is outlined and the image faint around it; a field that reaches into padding
     goes on as a dashed line. Layers that see the same share a panel; of more than 24
-    fields 24 are shown, at even steps of depth. `image`, uint8 H,W,C, is centred in the
-    input where it is smaller. Raises UsageError without matplotlib, ShapeError for
-    images that do not fit into the input.
+    fields 24 are shown, at even steps of depth. `image`, H,W,C, is one that the network
+    takes. Raises UsageError without matplotlib, ShapeError or DataError for images that
+    do not fit.
     """
     fields = layer_fields(network)
     if len(fields) > MOST_FIELDS:
@@ -45,6 +46,8 @@ def fields_figure(
         title = f"{title}{': ' if title else ''}{MOST_FIELDS} of {len(fields)} fields"
         fields = [fields[at] for at in chosen]
     input_size = network.input_shape[:2]
+    if image is not None:
+        image = input_pixels(network, image[np.newaxis])[0]
     columns = min(_COLUMNS, len(fields))
     rows = math.ceil(len(fields) / columns)
     height, width = input_size
@@ -57,8 +60,8 @@ def fields_figure(
     for axes in grid.flat:
         axes.set_axis_off()
     for axes, field in zip(grid.flat, fields, strict=False):
-        _show(axes, input_size, image, _FAINT)
         if image is not None:
+            _show(axes, input_size, image, _FAINT)
             _show(axes, input_size, image, 1.0, field.box)
         _outline(axes, (0, 0, height, width), THIRD, 0.6, "-")
         _outline(axes, field.box, SECOND, 1.6, "-")
@@ -98,7 +101,8 @@ def effective_figure(
         parse_math=False,
     )
     picture, curves = figure.subplots(1, 2, width_ratios=(1, 1.1))
-    _show(picture, (height, width), image, _FAINT)
+    if image is not None:
+        _show(picture, (height, width), image, _FAINT)
     _heat(picture, field.gradient)
     _outline(picture, (0, 0, height, width), THIRD, 0.6, "-")
     _outline(picture, field.box, FIRST, 1.6, "-")
@@ -122,7 +126,7 @@ def effective_figure(
 
 def _profiles(axes: Axes, field: EffectiveField) -> None:
     """The gradient along both axes, counted from the middle of the field."""
-    words = ("down", "across")
+    words, ends = ("down", "across"), []
     for axis, color in ((0, FIRST), (1, SECOND)):
         along = field.gradient.sum(axis=1 - axis)
         along = along / along.sum()
@@ -139,6 +143,8 @@ def _profiles(axes: Axes, field: EffectiveField) -> None:
         reach = (end - start) / 2
         for edge in (-reach, reach):
             axes.axvline(edge, color=color, linewidth=0.8, alpha=0.6)
+        ends.append(reach)
+    axes.set_xlim(-1.4 * max(ends), 1.4 * max(ends))
     axes.set_xlabel("pixels from the middle of the box (its edges: thin lines)")
     axes.set_ylabel("share of the gradient")
     axes.set_ylim(bottom=0)
@@ -164,13 +170,11 @@ def _heat(axes: Axes, gradient: NDArray[np.float64]) -> None:
 def _show(
     axes: Axes,
     input_size: tuple[int, int],
-    image: NDArray[np.uint8] | None,
+    image: NDArray[np.uint8],
     ink: float,
     box: Box | None = None,
 ) -> None:
-    """Draw an image at its place in the input, so much of it; of it only a box."""
-    if image is None:
-        return
+    """Draw an image, or a box of it, at its place in the input, with so much of its ink."""
     if image.ndim != 3 or any(
         given > room for given, room in zip(image.shape, input_size, strict=False)
     ):
@@ -191,10 +195,9 @@ def _show(
     if box is not None:
         from matplotlib.patches import Rectangle
 
-        corner, size = (box[1], box[0]), _size(box)
-        drawn.set_clip_path(
-            Rectangle(corner, size[1], size[0], transform=axes.transData)
-        )
+        high, wide = _size(box)
+        clip = Rectangle((box[1], box[0]), wide, high, transform=axes.transData)
+        drawn.set_clip_path(clip)
 
 
 def _faint(image: NDArray[np.uint8], ink: float) -> NDArray[Any]:
