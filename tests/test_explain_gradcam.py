@@ -111,6 +111,16 @@ def test_unknown_layers_and_classes_and_networks_without_classes():
         explain.grad_cam(maps, images, target=0)
 
 
+def test_networks_whose_numbers_are_not_finite():
+    net = pooled(st.Conv2D(2, 3), st.ReLU())
+    images = make_case(net, 2).images
+    net.set_weights({name: np.full(w.shape, 1e30) for name, w in net.weights.items()})
+    with pytest.raises(
+        st.DataError, match="the heat map of relu1 must be finite to be"
+    ):
+        explain.grad_cam(net, images, target=0)
+
+
 def test_an_image_of_one_colour_has_a_heat_map_of_one_value():
     net = pooled(st.Conv2D(4, 3), st.ReLU(), shape=(8, 8, 1))
     heat = explain.grad_cam(net, np.full((1, 8, 8), 200, np.uint8), target=1)

@@ -150,3 +150,15 @@ def test_units_channels_and_layers_there_are_not():
             explained(net, images, layer="conv3", unit=(0, 0, 0))
     with pytest.raises(st.UsageError, match="exactly one thing"):
         explain.guided_backpropagation(net, images, layer="conv2")
+
+
+def test_networks_whose_numbers_are_not_finite():
+    net = network()
+    images = abs(make_case(net, 2).images)
+    net.set_weights({name: np.full(w.shape, 1e20) for name, w in net.weights.items()})
+    with pytest.raises(
+        st.DataError, match="what makes conv2 fire must be finite to be"
+    ):
+        explain.deconvolution(net, images, "conv2")
+    with pytest.raises(st.DataError, match="the gradient of the input must be finite"):
+        explain.guided_backpropagation(net, images, target=0)

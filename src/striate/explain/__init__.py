@@ -1,13 +1,6 @@
 """What a trained network has learned, and which pixels decide its answers."""
 
-from .attribution import (
-    IntegratedGradients,
-    gradient_times_input,
-    integrated_gradients,
-    largest_magnitude,
-    saliency,
-    smooth_gradient,
-)
+from .attribution import IntegratedGradients, gradient_times_input, integrated_gradients, largest_magnitude, saliency, smooth_gradient
 from .diagnosis import ClassPair, Diagnosis, Finding
 from .diagnostics import diagnose
 from .effective import EffectiveField, effective_field

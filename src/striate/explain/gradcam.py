@@ -6,6 +6,7 @@ import numpy as np
 
 from ..engine.weights import Floats
 from ..network import Network
+from .finite import check_finite
 from .scaling import layer_with_maps
 
 
@@ -35,7 +36,8 @@ def grad_cam(
 
     Heat maps are of the layer's size; `scale_to_input` makes them as large as the
     image. Raises UsageError where there are no maps, ShapeError where the network does
-    not end in classes, DataError for classes it does not know.
+    not end in classes, DataError for classes it does not know and where its numbers
+    are not finite.
     Source: Selvaraju and others, "Grad-CAM: visual explanations from deep networks via
     gradient-based localization", 2017.
 
@@ -46,7 +48,7 @@ def grad_cam(
     >>> heat.shape, scale_to_input(network, heat).shape
     ((2, 5, 5), (2, 32, 32))
     """
-    at = layer_with_maps(network, layer).index
+    one = layer_with_maps(network, layer)
     if target is None:
         target = network.predict(
             images, preprocessed=preprocessed, invert=invert, threads=threads
@@ -54,14 +56,15 @@ def grad_cam(
     gradient = network.input_gradient(
         images,
         target=target,
-        at=at,
+        at=one.index,
         preprocessed=preprocessed,
         invert=invert,
         threads=threads,
     )
     maps = network.activations(
-        images, at, preprocessed=preprocessed, invert=invert, threads=threads
+        images, one.index, preprocessed=preprocessed, invert=invert, threads=threads
     )
-    with np.errstate(invalid="ignore", over="ignore"):  # what is not finite stays so
+    with np.errstate(invalid="ignore", over="ignore"):  # it is told below
         heat: Floats = np.einsum("nhwc,nc->nhw", maps, gradient.mean(axis=(1, 2)))
+    check_finite(heat, f"the heat map of {one.name}")
     return np.maximum(heat, 0) if relu else heat

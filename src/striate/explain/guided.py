@@ -17,6 +17,7 @@ from ..inspection import Unit, unit_indices
 from ..network import Network
 from ..receptive import receptive_field
 from ..resolve import ResolvedLayer, find_layer
+from .finite import check_finite
 
 
 def guided_backpropagation(
@@ -38,7 +39,7 @@ def guided_backpropagation(
     those ways count on which every ReLU raises the number. Other activations pass back
     their gradient. The pictures are clear, but depend little on the class and on the
     later layers (Adebayo and others, "Sanity checks for saliency maps", 2018). Raises
-    what `Network.input_gradient` does.
+    what `Network.input_gradient` does, and DataError where numbers are not finite.
     Source: Springenberg, Dosovitskiy, Brox and Riedmiller, "Striving for simplicity:
     the all convolutional net", 2014.
 
@@ -51,7 +52,7 @@ def guided_backpropagation(
         target = network.predict(
             images, preprocessed=preprocessed, invert=invert, threads=threads
         )
-    return network.input_gradient(
+    gradient = network.input_gradient(
         images,
         target=target,
         layer=layer,
@@ -61,6 +62,8 @@ def guided_backpropagation(
         invert=invert,
         threads=threads,
     )
+    check_finite(gradient, "the gradient of the input")
+    return gradient
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ def deconvolution(
     With neither it is the strongest unit of the layer in each image. What does not
     fire, its activation being 0 or less, has a projection of zeros. Raises UsageError
     where both are given and for layers there are not, ShapeError for units and channels
-    there are not.
+    there are not, DataError where the network's numbers are not finite.
     Source: Zeiler and Fergus, "Visualizing and understanding convolutional networks",
     2013.
 
@@ -138,7 +141,9 @@ def deconvolution(
     )
     # The way down has no biases, so what goes down it scales what comes out.
     activations = maps.reshape(len(maps), -1)[np.arange(len(maps)), places]
-    values *= np.maximum(activations, 0)[:, None, None, None]
+    with np.errstate(invalid="ignore", over="ignore"):  # it is told below
+        values *= np.maximum(activations, 0)[:, None, None, None]
+    check_finite(values, f"what makes {one.name} fire")
     return Projection(values, units, activations, _boxes(network, one, units))
 
 
