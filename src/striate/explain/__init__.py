@@ -8,8 +8,9 @@ from .attribution import (
     saliency,
     smooth_gradient,
 )
-from .maximization import Maximization, Transforms, maximize
+from .maximization import Maximization, maximize
 from .occlusion import Occlusion, occlusion
+from .transforms import Transforms
 
 __all__ = [
     "IntegratedGradients",

@@ -8,6 +8,7 @@ float32 N,H,W,C: (pixel / 255 - mean) / std, with the background around smaller 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypedDict, Unpack
@@ -129,14 +130,15 @@ def smooth_gradient(
     question = Question.of(network, images, **asked)
     shape = network.input_shape
 
-    def noisy(values: Floats, sample: int) -> Floats:
+    def moved(values: Floats, sample: int) -> Floats:
         ranges = np.ptp(values, axis=(1, 2, 3), keepdims=True)
-        drawn = normal(int(np.prod(shape)), (seed, sample)).reshape(shape)
-        return values + np.float32(noise) * ranges * drawn
+        drawn = normal(math.prod(shape), (seed, sample)).reshape(shape)
+        noisy: Floats = values + np.float32(noise) * ranges * drawn
+        return noisy
 
     found = _room(question)
     for part, values in question.batches():
-        found[part] = _mean_gradient(question, part, values, samples, noisy)
+        found[part] = _mean_gradient(question, part, values, samples, moved)
     return found
 
 
@@ -159,7 +161,8 @@ class IntegratedGradients:
         """
         sums = self.attributions.sum(axis=(1, 2, 3), dtype=np.float64)
         difference = self.outputs.astype(np.float64) - self.baseline_outputs
-        return sums - difference
+        residual: NDArray[np.float64] = sums - difference
+        return residual
 
 
 def integrated_gradients(

@@ -45,7 +45,10 @@ class Objective:
     def values(self, outputs: Floats, part: slice) -> Floats:
         """Return some of the numbers from what leaves the layer for their pictures."""
         flat = outputs.reshape(len(outputs), -1)
-        return np.take_along_axis(flat, self.places[part], axis=1).mean(axis=1)
+        values: Floats = np.take_along_axis(flat, self.places[part], axis=1).mean(
+            axis=1
+        )
+        return values
 
 
 def objective(
@@ -126,7 +129,7 @@ def _of_maps(
     network: Network, one: ResolvedLayer, channel: object, of: Of
 ) -> Objective:
     height, width, channels = one.output_shape
-    asked = np.arange(channels) if channel is None else np.atleast_1d(channel)  # type: ignore[arg-type]
+    asked = np.atleast_1d(np.asarray(range(channels) if channel is None else channel))
     if not asked.size:
         raise UsageError(
             "maximize needs at least one feature map, but channel is empty."

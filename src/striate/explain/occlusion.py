@@ -165,7 +165,8 @@ def _covered(places: NDArray[np.intp], patch: int, side: int) -> NDArray[np.floa
     pixels = np.arange(side)
     first = places[:, None]
     covers = (first <= pixels) & (pixels < first + patch)
-    return covers / covers.sum(axis=0)
+    shares: NDArray[np.float64] = covers / covers.sum(axis=0)
+    return shares
 
 
 def _patch(patch: Pair | None, size: tuple[int, int]) -> tuple[int, int]:
