@@ -319,11 +319,17 @@ void Plan<T>::input_gradient(const Passage<T>& passage, const Action& action,
                                          m ? m->mean_db.data() + channel : nullptr, dy);
             break;
         }
-        case Kind::activation:
-            kernels_.activation_backward(
-                s.rule, size(s.in, range),
-                channels(program.values[step + 1], s.out, range, passage), dy);
+        case Kind::activation: {
+            const GradientRule rule =
+                s.rectifies() ? program.rule : GradientRule::gradient;
+            const T* y = channels(program.values[step + 1], s.out, range, passage);
+            if (rule != GradientRule::deconvolution)
+                kernels_.activation_backward(s.rule, size(s.in, range), y, dy);
+            // Where the gradient's sign counts, it is rectified as inputs are.
+            if (rule != GradientRule::gradient)
+                kernels_.activation_forward(s.rule, size(s.in, range), dy, dy);
             break;
+        }
         case Kind::dropout:
             if (passage.key.active) drop(s, step, passage, range, dy, dy);
             break;

@@ -29,6 +29,11 @@ bool Step::by_channel() const {
     return kind == Kind::conv ? groups > 1 : kind != Kind::dense;
 }
 
+bool Step::rectifies() const {
+    return kind == Kind::activation &&
+           (rule.kind == Activation::relu || rule.kind == Activation::leaky_relu);
+}
+
 template <class T>
 Plan<T>::Plan(std::vector<Step> steps, int64_t weight_count, const Kernels<T>& kernels,
               Convolutions convolutions)

@@ -67,6 +67,8 @@ struct Step {
     bool passes_on() const;
     // Whether it computes channels, or groups of them, each from its own alone.
     bool by_channel() const;
+    // Whether it is one of the activations that a GradientRule is about.
+    bool rectifies() const;
 };
 
 // How convolutions are computed: by the rule of winograd.h, or directly all of them.

@@ -1,6 +1,7 @@
 #include "program.h"
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "plan.h"
 
@@ -39,6 +40,7 @@ class Builder {
         program_.gradients = offsets_of(gradients_);
         program_.found = offsets_of(found_);
         program_.backward = purpose.backward;
+        program_.rule = purpose.rule;
     }
 
     Program program() && { return std::move(program_); }
@@ -66,11 +68,28 @@ class Builder {
         if (!purpose_.learns) actions.push_back({Act::unload});
     }
 
+    // By step + 1, where gradients are wanted: on all ways to the deepest step, and for
+    // the weights anywhere above it.
+    std::vector<bool> ways_back() const {
+        std::vector<bool> leads(purpose_.end + 1);
+        for (int i = purpose_.deepest; i < int(purpose_.end); ++i) {
+            const auto reads = [&](int step) { return leads[size_t(step + 1)]; };
+            leads[size_t(i + 1)] =
+                i == purpose_.deepest || purpose_.learns ||
+                reads(steps_[size_t(i)].source) ||
+                (steps_[size_t(i)].kind == Kind::add && reads(steps_[size_t(i)].other));
+        }
+        if (!purpose_.learns && !leads[purpose_.end])
+            throw std::invalid_argument("no gradient reaches the deepest step");
+        return leads;
+    }
+
     void add_way_back() {
         std::vector<Action>& actions = program_.actions;
+        const std::vector<bool> leads = ways_back();
         std::vector<bool> arrived(steps_.size() + 1);  // by step + 1
         const auto deliver = [&](int step) {
-            if (step < purpose_.deepest) return Delivery::none;
+            if (!leads[size_t(step + 1)]) return Delivery::none;
             const bool first = !arrived[size_t(step + 1)];
             arrived[size_t(step + 1)] = true;
             return first ? Delivery::put : Delivery::add;
@@ -251,7 +270,7 @@ class Builder {
                     break;
                 case Act::unload:
                     for (size_t step : purpose_.wanted) value(int(step));
-                    if (purpose_.backward) gradient(-1);
+                    if (purpose_.backward) gradient(purpose_.deepest);
                     break;
             }
         }

@@ -57,12 +57,19 @@ struct Range {
     int64_t size(int64_t C) const { return C / of * (last - first); }
 };
 
+// What relu and leaky_relu pass back: what arrives where their input was positive;
+// where the gradient is positive, whatever the input was (Zeiler and Fergus, 2013); or
+// where both are (Springenberg and others, 2014). Of the rest they pass on their
+// slope's share.
+enum class GradientRule { gradient, deconvolution, guided };
+
 struct Purpose {
     size_t end;                  // forward through the steps [0, end)
     std::vector<size_t> wanted;  // steps whose outputs are unloaded
     bool backward = false;       // from the gradient of the last one's output
     int deepest = -1;            // to that of this step's output; -1: of the input
     bool learns = false;         // gradients of weights, and unloads nothing
+    GradientRule rule = GradientRule::gradient;
 };
 
 struct Program {
@@ -74,8 +81,10 @@ struct Program {
     std::vector<int64_t> values, gradients, found;
     int64_t arena = 0;  // how many numbers it holds
     bool backward = false;
+    GradientRule rule = GradientRule::gradient;
 };
 
+// Throws std::invalid_argument where no gradient reaches the deepest step.
 Program make_program(const std::vector<Step>& steps, const Purpose& purpose);
 
 // A phase of a team's work: the chains [first, last), of which each block makes so many

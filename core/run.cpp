@@ -133,16 +133,21 @@ template <class T>
 bool run_input_gradient(const Plan<T>& plan, const T* weights, const Source<T>& source,
                         const InputGradient<T>& what, int threads,
                         const Interrupted& interrupted) {
-    const Shape top = plan.steps()[what.step].out, in = plan.steps()[0].in;
-    const Program program = make_program(
-        plan.steps(), {.end = what.step + 1, .wanted = {}, .backward = true});
+    const Shape top = plan.steps()[what.step].out;
+    const Shape end =
+        what.at < 0 ? plan.steps()[0].in : plan.steps()[size_t(what.at)].out;
+    const Program program = make_program(plan.steps(), {.end = what.step + 1,
+                                                        .wanted = {},
+                                                        .backward = true,
+                                                        .deepest = what.at,
+                                                        .rule = what.rule});
     return carry_all(
         plan, program, weights, source.count, threads, interrupted,
         [&](const Action& action, const Passage<T>& passage) {
             const Block& block = passage.block;
             if (action.act == Act::load) return plan.load(source, passage);
             if (action.act == Act::unload)
-                return unload(in, block, plan.gradient(-1, passage), what.out);
+                return unload(end, block, plan.gradient(what.at, passage), what.out);
             T* seed = plan.gradient(int64_t(what.step), passage);
             if (what.labels) {
                 int32_t labels[kLanes], correct[kLanes];

@@ -25,11 +25,14 @@ bool run_forward(const Plan<T>& plan, const T* weights, const Source<T>& source,
                  const std::vector<Wanted<T>>& wanted, int threads,
                  const Interrupted& interrupted);
 
-// The gradient of the input, [count][H][W][C], of sum(seeds * output of `step`), where
-// seeds is [count][H][W][C]; or, with labels, of each image's own cross-entropy.
+// The gradient of the output of the step `at`, or of the input where that is -1,
+// [count][H][W][C], of sum(seeds * output of `step`), where seeds is [count][H][W][C];
+// or, with labels, of each image's own cross-entropy.
 template <class T>
 struct InputGradient {
     size_t step;
+    int at = -1;
+    GradientRule rule = GradientRule::gradient;
     const T* seeds = nullptr;
     const int32_t* labels = nullptr;
     double label_smoothing = 0.0;

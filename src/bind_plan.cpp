@@ -2,6 +2,7 @@
 #include "bind.h"
 #include "dispatch.h"
 #include "run.h"
+#include "single.h"
 #include "train.h"
 
 namespace striate {
@@ -77,17 +78,28 @@ Result<T> plan_answers(const Plan<T>& plan, Array<const T, 1> weights,
     return result;
 }
 
+GradientRule rule_named(const std::string& name) {
+    demand(name == "gradient" || name == "deconvolution" || name == "guided",
+           "unknown rule " + name);
+    return name == "gradient"        ? GradientRule::gradient
+           : name == "deconvolution" ? GradientRule::deconvolution
+                                     : GradientRule::guided;
+}
+
 template <class T>
 Result<T> plan_input_gradient(const Plan<T>& plan, Array<const T, 1> weights,
                               nb::object images, int layer,
                               std::optional<Array<const T, 4>> seeds,
                               std::optional<Array<const int32_t, 1>> labels,
-                              double label_smoothing, int threads) {
+                              double label_smoothing, int threads, int at,
+                              const std::string& rule) {
     check_weights(plan, weights.shape(0));
     const Shape in = plan.steps()[0].in;
     const Source<T> source = source_of<T>(images, in);
     InputGradient<T> what;
     what.step = step_of(plan, layer);
+    if (at >= 0) what.at = int(step_of(plan, at));
+    what.rule = rule_named(rule);
     what.label_smoothing = label_smoothing;
     demand(seeds.has_value() != labels.has_value(), "give seeds or labels");
     if (labels) {
@@ -101,7 +113,8 @@ Result<T> plan_input_gradient(const Plan<T>& plan, Array<const T, 1> weights,
             demand(seeds->shape(i) == shape[i], "seeds do not fit the layer");
         what.seeds = seeds->data();
     }
-    Result<T> result = new_array<T>(image_shape(source.count, in));
+    const Shape end = at < 0 ? in : plan.steps()[size_t(what.at)].out;
+    Result<T> result = new_array<T>(image_shape(source.count, end));
     what.out = result.data();
     const bool done = without_gil([&](const Interrupted& interrupted) {
         return run_input_gradient(plan, weights.data(), source, what, threads,
@@ -242,7 +255,10 @@ nb::class_<Plan<T>> bind_plan(nb::module_& m, const char* name, const char* text
              "temperature and through softmax.")
         .def("input_gradient", &plan_input_gradient<T>, "weights"_a, "images"_a,
              "layer"_a, "seeds"_a.none(), "labels"_a.none(), "label_smoothing"_a,
-             "threads"_a, "Gradient of the input, (N, H, W, C).")
+             "threads"_a, "at"_a = -1, "rule"_a = "gradient",
+             "Gradient of the output of the layer `at`, or, where that is -1, of the "
+             "input, (N, H, W, C), flat ones (N, 1, 1, D). rule: what rectifiers pass "
+             "back, also \"deconvolution\" or \"guided\".")
         .def("gradients", &plan_gradients<T>, "weights"_a, "images"_a, "labels"_a,
              "sample_weight"_a.none(), "label_smoothing"_a, "training"_a, "seed"_a,
              "epoch"_a, "threads"_a,
@@ -252,6 +268,7 @@ nb::class_<Plan<T>> bind_plan(nb::module_& m, const char* name, const char* text
 }  // namespace
 
 void bind_plans(nb::module_& m) {
+    m.attr("few_images") = kFewImages;
     auto state = nb::class_<State>(
         m, "State", "What an optimiser remembers: 0 to 2 moments of each weight.");
 

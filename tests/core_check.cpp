@@ -150,6 +150,7 @@ std::vector<float> train(int threads, uint64_t seed, int64_t batch) {
     for (const int64_t asked : {int64_t(112), images}) {
         source.count = asked;
         std::vector<float> answers(size_t(asked * 10)), slopes(size_t(asked * 256));
+        std::vector<float> inside(size_t(asked * 15 * 256));
         run_forward(plan, weights.data(), source,
                     {{plan.steps().size() - 1, answers.data(), true}}, threads,
                     [] { return false; });
@@ -160,6 +161,12 @@ std::vector<float> train(int threads, uint64_t seed, int64_t batch) {
                            [] { return false; });
         results.insert(results.end(), answers.begin(), answers.end());
         results.insert(results.end(), slopes.begin(), slopes.end());
+        what.at = 4;  // within the block whose branches are added
+        what.rule = GradientRule::guided;
+        what.out = inside.data();
+        run_input_gradient(plan, weights.data(), source, what, threads,
+                           [] { return false; });
+        results.insert(results.end(), inside.begin(), inside.end());
     }
     return results;
 }

@@ -202,6 +202,7 @@ def backward(
     above: Bounded,
     weights: Weights,
     unit: float,
+    rule: str,
 ) -> tuple[Bounded, dict[str, Bounded]]:
     """The gradients of a layer's input and weights, from that of its output."""
     layer, window, name = one.layer, one.window, one.name
@@ -277,7 +278,13 @@ def backward(
         found = {"weight": product(np.multiply, 1, sums, inverse, unit)}
         dx = product(np.multiply, 1, scale, above, unit)
         return dx, named(one, found, above, terms, unit)
-    return product(np.multiply, 1, slope(layer, x, y, unit), above, unit), {}
+    # What the rules change is whether ReLU's input counts, its gradient, or both.
+    rectifies = isinstance(layer, ReLU | LeakyReLU)
+    if rule != "deconvolution" or not rectifies:
+        above = product(np.multiply, 1, slope(layer, x, y, unit), above, unit)
+    if rule != "gradient" and rectifies:
+        above = activate(layer, above, unit)
+    return above, {}
 
 
 def normalization(
@@ -399,6 +406,8 @@ class Reference:
     gradients: dict[str, Bounded]
     input_gradient: Bounded
     """Of each image's own loss, N,H,W,C."""
+    layer_gradients: dict[str, Bounded]
+    """The same of what leaves every layer."""
 
 
 def run_forward(
@@ -426,10 +435,12 @@ def run(
     sample_weight: NDArray[Any] | None = None,
     label_smoothing: float = 0.0,
     unit: float = SINGLE,
+    rule: str = "gradient",
 ) -> Reference:
     """Carry a batch forward and backward through a network that predicts.
 
-    Weights may have bounds of their own.
+    Weights may have bounds of their own. `rule` is that of the gradients of the input
+    and of layers.
     """
     known = {
         name: given if isinstance(given, Bounded) else Bounded.exact(given)
@@ -449,25 +460,31 @@ def run(
     error = shares @ (losses.error + 4 * unit * np.abs(losses.value))
     loss = Bounded(shares @ losses.value, error)
 
-    def seen_from(factor: Array) -> tuple[Bounded, dict[str, Bounded]]:
+    def seen_from(
+        factor: Array, rule: str
+    ) -> tuple[dict[int, Bounded], dict[str, Bounded]]:
         rows = Bounded.exact(factor[:, None])
         seed = product(np.multiply, 1, rows, seeds, unit)
         arrived: dict[int, list[Bounded]] = {last: [seed]}
         gradients: dict[str, Bounded] = {}
+        at = {}
         for one in reversed(resolved):
             above, y = sum_of(arrived[one.index], unit), values[one.index]
+            at[one.index] = above
             if not isinstance(one.layer, Residual):
                 x = values[one.inputs[0]]
-                above, found = backward(one, x, y, above, known, unit)
+                above, found = backward(one, x, y, above, known, unit, rule)
                 gradients |= found
             for index in one.inputs:
                 arrived.setdefault(index, []).append(above)
-        return sum_of(arrived[-1], unit), gradients
+        at[-1] = sum_of(arrived[-1], unit)
+        return at, gradients
 
-    _, gradients = seen_from(shares)
-    input_gradient, _ = seen_from(np.ones(len(images)))
+    _, gradients = seen_from(shares, "gradient")
+    at, _ = seen_from(np.ones(len(images)), rule)
     outputs = {one.name: values[one.index] for one in resolved}
-    return Reference(outputs, probabilities, loss, gradients, input_gradient)
+    at_layers = {one.name: at[one.index] for one in resolved}
+    return Reference(outputs, probabilities, loss, gradients, at[-1], at_layers)
 
 
 def cross_entropy(

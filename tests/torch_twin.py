@@ -56,6 +56,8 @@ class Answer:
     gradients: dict[str, Array]
     input_gradient: Array
     """Of each image's own loss."""
+    layer_gradients: dict[str, Array]
+    """The same of what leaves every layer."""
 
 
 class Twin:
@@ -76,10 +78,13 @@ class Twin:
             if name not in self.statistics
         }
 
-    def forward(self, images: Tensor, training: bool = False) -> dict[str, Tensor]:
+    def forward(
+        self, images: Tensor, training: bool = False, rule: str = "gradient"
+    ) -> dict[str, Tensor]:
         """What leaves every layer, in PyTorch's layout, for images N,C,H,W.
 
         In training the running statistics follow the batch's; dropout stays off.
+        `rule` is what rectifiers pass back.
         """
         outputs, values = {}, {-1: images}
         for one in self.layers:
@@ -95,9 +100,12 @@ class Twin:
                 x = F.batch_norm(x, *kept, weight, bias, training, momentum, epsilon)
             elif isinstance(one.layer, Residual):
                 x = x + others[0]
+            elif isinstance(one.layer, ReLU | LeakyReLU) and rule != "gradient":
+                x = Rectifier.apply(x, getattr(one.layer, "negative_slope", 0), rule)
             else:
                 x = _apply(one.layer, x, weight, bias)
-            outputs[one.name] = values[one.index] = x
+            # A tensor of its own, whose gradient is no other layer's as well.
+            outputs[one.name] = values[one.index] = x.view_as(x)
         return outputs
 
     def loss(
@@ -124,16 +132,17 @@ class Twin:
         sample_weight: NDArray[Any] | None = None,
         label_smoothing: float = 0.0,
         training: bool = False,
+        rule: str = "gradient",
     ) -> Answer:
-        """Carry a batch forward and backward."""
+        """Carry a batch forward and backward; by a rule where that is given."""
         x = torch.tensor(images, dtype=torch.float64).permute(0, 3, 1, 2)
         x.requires_grad_(True)
-        outputs = self.forward(x, training)
+        outputs = self.forward(x, training, rule)
         logits = list(outputs.values())[-1]
         loss, own = self.loss(logits, labels, sample_weight, label_smoothing)
         parameters = list(self.parameters.values())
         found = torch.autograd.grad(loss, parameters, retain_graph=True)
-        (of_input,) = torch.autograd.grad(own.sum(), [x])
+        of_input, *at = torch.autograd.grad(own.sum(), [x, *outputs.values()])
         return Answer(
             outputs={name: to_numpy(output) for name, output in outputs.items()},
             probabilities=to_numpy(logits.softmax(1)),
@@ -143,7 +152,27 @@ class Twin:
                 for name, gradient in zip(self.parameters, found, strict=True)
             },
             input_gradient=to_numpy(of_input),
+            layer_gradients=dict(zip(outputs, map(to_numpy, at), strict=True)),
         )
+
+
+class Rectifier(torch.autograd.Function):
+    """ReLU or LeakyReLU whose way back asks for other signs than the input's."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, slope: float, rule: str) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.slope, ctx.rule = slope, rule
+        return torch.where(x < 0, slope * x, x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (x,), (gradient,) = ctx.saved_tensors, gradients
+        below, above = (torch.full_like(x, share) for share in (ctx.slope, 1))
+        share = torch.where(gradient > 0, above, below)
+        if ctx.rule == "guided":
+            share = share * torch.where(x > 0, above, below)
+        return gradient * share, None, None
 
 
 def to_numpy(tensor: Tensor) -> Array:

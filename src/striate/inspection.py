@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import overload
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, get_args, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .arguments import spell
+from . import _core
+from .arguments import shown, spell, whole_number
 from .engine.randomness import check_seed
 from .engine.weights import Floats
 from .errors import ShapeError, UsageError
-from .images.inputs import Images, prepare, prepared, sample_weights
+from .images.inputs import (
+    Images,
+    InputRule,
+    checked,
+    prepare,
+    prepared,
+    ready,
+    sample_weights,
+)
 from .images.labels import as_labels
 from .layers import Dense
 from .resolve import ResolvedLayer, find_layer
@@ -20,8 +30,15 @@ from .stack import Stack
 from .training.evaluation import Examples
 from .training.settings import check_label_smoothing
 
-Unit = int | Sequence[int]
-"""A unit of a layer: (row, column, channel), or its number in a flat one."""
+Unit = int | Sequence[int] | NDArray[np.integer[Any]]
+"""A unit of a layer: (row, column, channel), or its number in a flat one; or N of them."""
+
+Rule = Literal["gradient", "guided", "deconvolution"]
+"""What a ReLU passes back."""
+
+BLOCK = 16  # images that the core computes together
+# Bytes of a batch: two are held while the next one is computed, some 64 MB.
+BATCH = 2**25
 
 
 class Inspection(Stack):
@@ -66,27 +83,95 @@ class Inspection(Stack):
 
         `layer` is a name or an index; for a list of them, or None for all layers, the
         result is a mapping by name. Raises UsageError for layers there are not.
+        Of more images than memory holds `activation_batches` gives some at a time.
         """
-        resolved = self.resolved
         if isinstance(layer, np.ndarray):
             layer = layer.tolist()
-        if isinstance(layer, list | tuple) and not layer:
-            raise UsageError(
-                "activations needs a layer at least; leave layer out for all of them."
-            )
         alone = isinstance(layer, str) or hasattr(layer, "__index__")
-        if layer is None:
-            wanted = list(resolved)
-        elif isinstance(layer, Sequence) and not isinstance(layer, str):
-            wanted = [find_layer(resolved, one) for one in layer]
-        else:
-            wanted = [find_layer(resolved, layer)]
+        wanted = self._wanted(layer, "activations")
         inputs = self._inputs(images, preprocessed, invert)
         indices = [one.index for one in wanted]
         outputs = self.engine.forward(inputs, indices, threads=threads)
         if alone:
             return outputs[0]
         return {one.name: output for one, output in zip(wanted, outputs, strict=True)}
+
+    def activation_batches(
+        self,
+        images: object,
+        layer: str | int | Sequence[str | int] | None = None,
+        *,
+        batch_size: int | None = None,
+        preprocessed: bool = False,
+        invert: bool = False,
+        threads: int | None = None,
+    ) -> Iterator[tuple[slice, dict[str, Floats]]]:
+        """Give the activations of some images at a time, in one pass over all of them.
+
+        Yields (places, activations): which of the images, as a slice, and what leaves
+        the layers for these, N,H,W,C or N,D by layer name. `images` may be mapped from
+        a file larger than memory: each batch is read, given and left to be freed.
+
+        Arguments:
+            layer: a name, an index or a list of them; None for all layers.
+            batch_size: images at a time, at least 1; by default so many that batches
+                take some 64 MB together, though no fewer than 16.
+
+        Every number is, bit for bit, what `activations` gives for all images at once,
+        whatever the batch size. All arguments are checked before the first batch is
+        asked for, but for values that are NaN or infinite, which are found (DataError)
+        when their batch is read.
+
+        >>> from striate import Conv2D, Network
+        >>> network = Network([Conv2D(2, 3)], (8, 8, 1))
+        >>> images = np.zeros((20, 8, 8, 1), np.uint8)
+        >>> for places, maps in network.activation_batches(images, batch_size=16):
+        ...     print(places, maps["conv1"].shape)
+        slice(0, 16, None) (16, 6, 6, 2)
+        slice(16, 20, None) (4, 6, 6, 2)
+        """
+        if isinstance(layer, np.ndarray):
+            layer = layer.tolist()
+        wanted = self._wanted(layer, "activation_batches")
+        rule = self.input_rule
+        array = checked(images, rule, preprocessed=preprocessed, invert=invert)
+        numbers = sum(math.prod(one.output_shape) for one in wanted)
+        if batch_size is None:
+            each = 4 * (numbers + math.prod(self.input_shape))
+            batch_size = max(BLOCK, BATCH // each // BLOCK * BLOCK)
+        else:
+            batch_size = whole_number("activation_batches", "batch_size", batch_size)
+        step = min(batch_size, len(array))
+        self.engine.team(step, len(wanted), numbers, threads)
+        return self._batches(array, rule, wanted, step, invert, threads)
+
+    def _batches(
+        self,
+        array: NDArray[Any],
+        rule: InputRule,
+        wanted: Sequence[ResolvedLayer],
+        step: int,
+        invert: bool,
+        threads: int | None,
+    ) -> Iterator[tuple[slice, dict[str, Floats]]]:
+        indices = [one.index for one in wanted]
+        fewest = _core.few_images + 1
+        for start in range(0, len(array), step):
+            stop = min(start + step, len(array))
+            first, last = start, stop
+            # Few images are computed another way. So that bits do not depend on the
+            # batch size, few of many are computed among others, which are left out.
+            if stop - start < fewest <= len(array):
+                first = min(start, len(array) - fewest)
+                last = max(stop, first + fewest)
+            inputs = ready(array[first:last], rule, invert=invert, first=first)
+            outputs = self.engine.forward(inputs, indices, threads=threads)
+            if last - first > stop - start:
+                inner = slice(start - first, stop - first)
+                outputs = [output[inner].copy() for output in outputs]
+            names = (one.name for one in wanted)
+            yield slice(start, stop), dict(zip(names, outputs, strict=True))
+            del outputs
 
     def features(
         self,
@@ -132,19 +217,51 @@ class Inspection(Stack):
         unit: Unit | None = None,
         target: object = None,
         labels: object = None,
+        at: str | int | None = None,
+        rule: Rule = "gradient",
         preprocessed: bool = False,
         invert: bool = False,
         threads: int | None = None,
     ) -> Floats:
         """Return how the input changes one number for every image, N,H,W,C.
 
-        The number is one unit of a layer (`layer` and `unit`, (row, column, channel)
-        or the unit's number in a flat layer), the logit of a class (`target`, one class
-        or one for each image), or each image's own loss (`labels`). Gradients are of
-        the network's input, after preprocessing, and of its shape: their places are
-        those of `receptive_field(...).box(...)`. Dropout is not active,
-        and BatchNorm uses its running statistics.
+        Arguments:
+            layer, unit: the number is a unit of this layer, (row, column, channel) or
+                its number in a flat layer; one for all images, or N of them.
+            target: the number is the logit of this class, or of N classes.
+            labels: the number is each image's own loss, of these N labels.
+            at: the gradient is not of the input but of what leaves this layer, N,H,W,C
+                or N,D, and nothing below it is computed.
+            rule: what a ReLU passes back: "gradient", what arrives where its input was
+                positive; "deconvolution", where what arrives is positive; "guided",
+                where both are. Of the rest a LeakyReLU passes on its slope's share. All
+                other layers, Tanh and Sigmoid as well, pass back the gradient.
+
+        Gradients of the input are of what preprocessing makes of it, and of its shape:
+        their places are those of `receptive_field(...).box(...)`. Dropout is not
+        active, and BatchNorm uses its running statistics. Raises UsageError where there
+        is not one number to take the gradient of, for layers there are not, and for
+        `at` where the number does not depend on it; ShapeError for units there are not,
+        ValueError for other rules.
+        Source: Zeiler and Fergus, 2013, for "deconvolution"; Springenberg, Dosovitskiy,
+        Brox and Riedmiller, 2014, for "guided".
+
+        >>> from striate import Dense, Flatten, Network, ReLU
+        >>> network = Network([ReLU(), Flatten(), Dense(1, bias=False)], (1, 2, 1))
+        >>> network.set_weights({"dense1.weight": [[-3, 2]]})
+        >>> image = np.array([[[5.0], [-1.0]]], np.float32)
+        >>> for rule in ("gradient", "deconvolution", "guided"):
+        ...     network.input_gradient(image[None], target=0, rule=rule).ravel()
+        array([-3.,  0.], dtype=float32)
+        array([0., 2.], dtype=float32)
+        array([0., 0.], dtype=float32)
+        >>> network.input_gradient(image[None], target=0, at="flatten1")
+        array([[-3.,  2.]], dtype=float32)
         """
+        if rule not in get_args(Rule):
+            raise ValueError(
+                f"rule must be one of {', '.join(get_args(Rule))} but is {shown(rule)}."
+            )
         ways = [unit is not None, target is not None, labels is not None]
         if sum(ways) != 1 or (layer is not None) != (unit is not None):
             raise UsageError(
@@ -152,23 +269,26 @@ class Inspection(Stack):
                 "layer=... with unit=..., or target=class, or labels=...."
             )
         one = self.resolved[-1] if layer is None else find_layer(self.resolved, layer)
+        below = -1 if at is None else _below(self.resolved, one, at)
         inputs = self._inputs(images, preprocessed, invert)
         if labels is not None:
             indices = self._indices(labels, inputs.count, "labels")
             return self.engine.input_gradient(
-                inputs, one.index, labels=indices, threads=threads
+                inputs, one.index, at=below, rule=rule, labels=indices, threads=threads
             )
         seeds = np.zeros((inputs.count, *one.output_shape), np.float32)
+        images_of_batch = np.arange(inputs.count)
         if unit is not None:
-            seeds.reshape(inputs.count, -1)[:, unit_index(one, unit)] = 1
+            places = unit_indices(one, unit, inputs.count)
+            seeds.reshape(inputs.count, -1)[images_of_batch, places] = 1
         else:
             classes = np.asarray(target)
             if classes.ndim == 0:
                 classes = np.repeat(classes, inputs.count)
             indices = self._indices(classes, inputs.count, "target")
-            seeds[np.arange(inputs.count), indices] = 1
+            seeds[images_of_batch, indices] = 1
         return self.engine.input_gradient(
-            inputs, one.index, seeds=seeds, threads=threads
+            inputs, one.index, at=below, rule=rule, seeds=seeds, threads=threads
         )
 
     def loss_and_gradients(
@@ -201,6 +321,21 @@ class Inspection(Stack):
         )
         return loss, self.engine.named(gradient)
 
+    def _wanted(
+        self, layer: str | int | Sequence[str | int] | None, method: str
+    ) -> list[ResolvedLayer]:
+        """The layers that are meant: one, some, or for None all of them."""
+        resolved = self.resolved
+        if isinstance(layer, list | tuple) and not layer:
+            raise UsageError(
+                f"{method} needs a layer at least; leave layer out for all of them."
+            )
+        if layer is None:
+            return list(resolved)
+        if isinstance(layer, Sequence) and not isinstance(layer, str):
+            return [find_layer(resolved, one) for one in layer]
+        return [find_layer(resolved, layer)]
+
     def _inputs(self, images: object, preprocessed: bool, invert: bool) -> Images:
         return prepare(
             images, self.input_rule, preprocessed=preprocessed, invert=invert
@@ -222,19 +357,50 @@ class Inspection(Stack):
         return as_labels(labels, count, known, outputs=outputs, what=what)[0]
 
 
-def unit_index(one: ResolvedLayer, unit: Unit) -> int:
-    """Where a unit stands in its layer's output, read row by row."""
+def _below(resolved: Sequence[ResolvedLayer], one: ResolvedLayer, at: str | int) -> int:
+    """The index of the layer `at`, which `one` must be computed from."""
+    wanted = find_layer(resolved, at)
+    reached = {one.index}
+    for other in reversed(resolved[: one.index + 1]):
+        if other.index in reached:
+            reached.update(other.inputs)
+    if wanted.index not in reached:
+        known = ", ".join(other.name for other in resolved if other.index in reached)
+        raise UsageError(
+            f"there is no gradient at {wanted.name}, which {one.name} is not computed "
+            f"from; at can be one of {known}."
+        )
+    return wanted.index
+
+
+def unit_indices(one: ResolvedLayer, unit: Unit, count: int) -> NDArray[np.intp]:
+    """Return where each image's unit, or the one of all, stands in its layer's output.
+
+    Read row by row, (count,) or (1,). Raises ShapeError for units there are not.
+    """
     shape = one.output_shape
     form = "(row, column, channel)" if len(shape) == 3 else "its number"
-    place = np.atleast_1d(np.asarray(unit))
-    if place.shape != (len(shape),) or place.dtype.kind not in "iu":
+    try:
+        places = np.asarray(unit)
+    except ValueError:  # rows of different lengths
+        places = np.empty(0)
+    if places.ndim < 2:  # one for all or, in a flat layer, a number an image
+        places = places.reshape((1, -1) if len(shape) == 3 else (-1, 1))
+    fits = places.shape in ((1, len(shape)), (count, len(shape)))
+    if not fits or places.dtype.kind not in "iu":
         raise ShapeError(
-            f"a unit of {one.name}, of shape {spell(shape)}, is named by {form}, not "
-            f"{unit!r}."
+            f"a unit of {one.name}, of shape {spell(shape)}, is named by {form}, one "
+            f"for all images or one for each of the {count}, not {shown(unit)}."
         )
-    if not all(0 <= at < side for at, side in zip(place, shape, strict=True)):
+    wrong = ((places < 0) | (places >= shape)).any(axis=1)
+    if wrong.any():
+        first = places[wrong][0].tolist()
+        named = tuple(first) if len(shape) == 3 else first[0]
         raise ShapeError(
-            f"there is no unit {unit!r} in {one.name}, whose shape is {spell(shape)}; "
+            f"there is no unit {named} in {one.name}, whose shape is {spell(shape)}; "
             f"a unit is named by {form}, counted from 0."
         )
-    return int(np.ravel_multi_index(tuple(place), shape))
+    indices: NDArray[np.intp] = np.ravel_multi_index(
+        tuple(places.astype(np.intp).T), shape
+    )
+    return indices

@@ -80,7 +80,7 @@ class Engine:
         """Return the outputs of layers, N,H,W,C or N,D, in the order they are named."""
         shapes = [self.resolved[index].output_shape for index in layers]
         numbers = sum(math.prod(shape) for shape in shapes)
-        team = self._team(images.count, len(shapes), numbers, threads)
+        team = self.team(images.count, len(shapes), numbers, threads)
         with self.usage.reading():
             outputs = self.plan.forward(self.flat, images.source, list(layers), team)
         return [
@@ -100,13 +100,13 @@ class Engine:
 
         With `probabilities` it is divided by `temperature` and goes through softmax.
         """
-        team = self._team(images.count, 1, self.outputs, threads)
+        team = self.team(images.count, 1, self.outputs, threads)
         with self.usage.reading():
             return self.plan.answers(
                 self.flat, images.source, probabilities, team, temperature
             )
 
-    def _team(self, images: int, layers: int, numbers: int, threads: int | None) -> int:
+    def team(self, images: int, layers: int, numbers: int, threads: int | None) -> int:
         """How many threads go forward; UsageError where what they take is not there.
 
         `numbers` is how many the layers put out for each image.
@@ -126,28 +126,33 @@ class Engine:
         images: Images,
         layer: int,
         *,
+        at: int = -1,
+        rule: str = "gradient",
         seeds: Floats | None = None,
         labels: NDArray[np.int32] | None = None,
         threads: int | None = None,
     ) -> Floats:
-        """Return the gradient of the network's input, N,H,W,C.
+        """Return the gradient of the output of layer `at`, N,H,W,C or N,D; -1: the input.
 
         Of the sum of `seeds` times the layer's output, or, with `labels`, of each
-        image's own loss.
+        image's own loss. `rule` is what rectifiers pass back.
         """
         team = thread_count(threads)
-        taken = 4 * math.prod(self.resolved[0].input_shape)
+        first = self.resolved[0].input_shape
+        shape = first if at < 0 else self.resolved[at].output_shape
+        taken = 4 * images.count * math.prod(shape)
         check_memory(
-            images.count * taken + self.plan.bytes(min(images.count, 16), team, True),
+            taken + self.plan.bytes(min(images.count, 16), team, True),
             f"the gradient of {images.count:,} images",
             "give fewer images at once",
         )
         if seeds is not None and seeds.ndim == 2:
             seeds = seeds[:, None, None, :]
         with self.usage.reading():
-            return self.plan.input_gradient(
-                self.flat, images.source, layer, seeds, labels, 0.0, team
+            gradient = self.plan.input_gradient(
+                self.flat, images.source, layer, seeds, labels, 0.0, team, at, rule
             )
+        return gradient.reshape(images.count, *shape)
 
     def gradients(
         self,

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from ..arguments import real_number, whole_number
 from ..engine.randomness import check_seed, normal
 from ..engine.weights import Floats
-from ..errors import DataError, UsageError
+from ..errors import UsageError
 from ..images.inputs import Images
 from ..images.preprocess import Preprocessing
 from ..network import Network
 from .canvas import Canvas
+from .finite import check_finite
 from .leaky import leaking
 from .objectives import Objective, Of, objective
 from .question import TOGETHER
@@ -227,11 +228,7 @@ class _Ascent:
             seeds=self.seeds[units],
             threads=self.threads,
         )
-        if not np.isfinite(gradients).all():
-            raise DataError(
-                f"maximize: the gradient of {self.wanted.layer.name} is NaN or infinite; "
-                "train the network anew, with a smaller learning rate."
-            )
+        check_finite(gradients, f"the gradient of {self.wanted.layer.name}")
         return gradients
 
     @cached_property

@@ -12,7 +12,7 @@ from ..arguments import shown, whole_number
 from ..engine.weights import Floats
 from ..errors import ShapeError, UsageError
 from ..images.labels import as_labels
-from ..inspection import unit_index
+from ..inspection import unit_indices
 from ..network import Network
 from ..receptive import receptive_field
 from ..resolve import ResolvedLayer, find_layer
@@ -109,7 +109,7 @@ def _of_units(network: Network, one: ResolvedLayer, unit: object) -> Objective:
         wanted = [wanted]
     if len(wanted) == 0:
         raise UsageError("maximize needs at least one unit, but unit is empty.")
-    places = np.array([unit_index(one, each) for each in wanted], np.intp)
+    places = np.array([unit_indices(one, each, 1)[0] for each in wanted], np.intp)
     units = np.transpose(np.unravel_index(places, shape)).tolist()
     names = tuple(place[0] if len(shape) == 1 else tuple(place) for place in units)
     return _settled(network, one, names, places[:, None])
@@ -121,7 +121,7 @@ def _several(unit: object, alone: int) -> bool:
         return True
     try:
         return np.ndim(unit) > alone  # type: ignore[arg-type]
-    except ValueError:  # not all of the same length, which unit_index complains of
+    except ValueError:  # not all of the same length, which unit_indices complains of
         return True
 
 
