@@ -1,8 +1,9 @@
 """Which pixels decide: what every value of the input contributes to one number.
 
 All take what is explained by the keywords of `Network.input_gradient`: `target`, a class
-or one for each image, whose logit it is; or `layer` and `unit`; by default the class the
-network answers. Images are prepared first, and all results are of the prepared input,
+or one for each image, whose logit it is; or `layer` and `unit`, one or one for each; by
+default the class the network answers. They raise what it raises, and DataError where
+numbers are not finite. Images are prepared first, and all results are of the prepared input,
 float32 N,H,W,C: (pixel / 255 - mean) / std, with the background around smaller images.
 """
 
@@ -11,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,18 +26,17 @@ from ..network import Network
 from .question import Question
 
 
-class Asked(TypedDict, total=False):
-    """What is explained, and of which images; as `Network.input_gradient` takes it."""
-
-    target: object
-    layer: str | int | None
-    unit: Unit | None
-    preprocessed: bool
-    invert: bool
-    threads: int | None
-
-
-def saliency(network: Network, images: object, **asked: Unpack[Asked]) -> Floats:
+def saliency(
+    network: Network,
+    images: object,
+    *,
+    target: object = None,
+    layer: str | int | None = None,
+    unit: Unit | None = None,
+    preprocessed: bool = False,
+    invert: bool = False,
+    threads: int | None = None,
+) -> Floats:
     """Return the gradient of a class's logit, or of a unit, by the input: N,H,W,C.
 
     It says what changing a pixel a little would do, which is not the same as what the
@@ -52,7 +51,16 @@ def saliency(network: Network, images: object, **asked: Unpack[Asked]) -> Floats
     array([[1., 2.],
            [3., 4.]], dtype=float32)
     """
-    question = Question.of(network, images, **asked)
+    question = Question.of(
+        network,
+        images,
+        target=target,
+        layer=layer,
+        unit=unit,
+        preprocessed=preprocessed,
+        invert=invert,
+        threads=threads,
+    )
     found = _room(question)
     for part, values in question.batches():
         found[part] = question.gradients(values, question.units[part])
@@ -72,7 +80,15 @@ def largest_magnitude(attributions: Floats) -> Floats:
 
 
 def gradient_times_input(
-    network: Network, images: object, **asked: Unpack[Asked]
+    network: Network,
+    images: object,
+    *,
+    target: object = None,
+    layer: str | int | None = None,
+    unit: Unit | None = None,
+    preprocessed: bool = False,
+    invert: bool = False,
+    threads: int | None = None,
 ) -> Floats:
     """Return the gradient times the prepared input: N,H,W,C.
 
@@ -89,7 +105,16 @@ def gradient_times_input(
     >>> bool(np.isclose(shares.sum() + bias, network.logits(pixels)[0, 1]))
     True
     """
-    question = Question.of(network, images, **asked)
+    question = Question.of(
+        network,
+        images,
+        target=target,
+        layer=layer,
+        unit=unit,
+        preprocessed=preprocessed,
+        invert=invert,
+        threads=threads,
+    )
     found = _room(question)
     for part, values in question.batches():
         found[part] = question.gradients(values, question.units[part]) * values
@@ -103,7 +128,12 @@ def smooth_gradient(
     samples: int = 50,
     noise: float = 0.15,
     seed: int = 0,
-    **asked: Unpack[Asked],
+    target: object = None,
+    layer: str | int | None = None,
+    unit: Unit | None = None,
+    preprocessed: bool = False,
+    invert: bool = False,
+    threads: int | None = None,
 ) -> Floats:
     """Return the mean gradient over noisy copies of each image (SmoothGrad): N,H,W,C.
 
@@ -127,7 +157,16 @@ def smooth_gradient(
     if noise < 0:
         raise ValueError(f"smooth_gradient: noise must be at least 0, not {noise}.")
     seed = check_seed(seed)
-    question = Question.of(network, images, **asked)
+    question = Question.of(
+        network,
+        images,
+        target=target,
+        layer=layer,
+        unit=unit,
+        preprocessed=preprocessed,
+        invert=invert,
+        threads=threads,
+    )
     shape = network.input_shape
 
     def moved(values: Floats, sample: int) -> Floats:
@@ -171,7 +210,12 @@ def integrated_gradients(
     *,
     baseline: object = None,
     steps: int = 64,
-    **asked: Unpack[Asked],
+    target: object = None,
+    layer: str | int | None = None,
+    unit: Unit | None = None,
+    preprocessed: bool = False,
+    invert: bool = False,
+    threads: int | None = None,
 ) -> IntegratedGradients:
     """Return what every value contributed on the way from a baseline to the image.
 
@@ -198,8 +242,17 @@ def integrated_gradients(
     True
     """
     steps = whole_number("integrated_gradients", "steps", steps)
-    question = Question.of(network, images, **asked)
-    given = _baseline(question, baseline, asked)
+    question = Question.of(
+        network,
+        images,
+        target=target,
+        layer=layer,
+        unit=unit,
+        preprocessed=preprocessed,
+        invert=invert,
+        threads=threads,
+    )
+    given = _baseline(question, baseline, preprocessed, invert)
     found = _room(question)
     outputs, starts = np.empty((2, question.count), np.float32)
     for part, values in question.batches():
@@ -251,15 +304,17 @@ def _mean_gradient(
     return (total / samples).astype(np.float32)
 
 
-def _baseline(question: Question, baseline: object, asked: Asked) -> Images | None:
+def _baseline(
+    question: Question, baseline: object, preprocessed: bool, invert: bool
+) -> Images | None:
     """Check a baseline: one image for all or one for each; None for the background."""
     if baseline is None:
         return None
     given = prepare(
         baseline,
         question.network.input_rule,
-        preprocessed=asked.get("preprocessed", False),
-        invert=asked.get("invert", False),
+        preprocessed=preprocessed,
+        invert=invert,
         what="baseline",
     )
     if given.count not in (1, question.count):

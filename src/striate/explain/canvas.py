@@ -64,7 +64,8 @@ class Canvas:
 
     def values_adjoint(self, gradients: Floats) -> Floats:
         """Return how pictures change a number, from how the network's input does."""
-        changes: Floats = gradients[self._inside] / np.array(self.known.std, np.float32)
+        inside = gradients[self._inside]
+        changes: Floats = np.divide(inside, self.known.std, dtype=np.float32)
         return changes
 
     @property

@@ -199,8 +199,9 @@ class _Ascent:
             self.canvas.values_adjoint(changes), slopes
         )
         length = np.sqrt((gradient**2).mean(axis=(1, 2, 3), keepdims=True))
-        unit: Floats = gradient / np.where(length > 0, length, np.float32(1))
-        return unit
+        length[length == 0] = 1
+        gradient /= length
+        return gradient
 
     def movements(
         self, key: tuple[int, int], strength: float

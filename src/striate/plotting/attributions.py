@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DataError, ShapeError
-from ..images.preprocess import centred
+from ..images.fitting import centred
 from .figure import FIRST, GRID, SECOND, new_figure, safe_name
 
 if TYPE_CHECKING:
@@ -58,11 +58,10 @@ def attributions_figure(
     columns = 1 + len(flat)
     beside = 0.09 * max([0, *(len(safe_name(label)) for label in labels)])
     wide = max(wide, 0.8)
-    figure = new_figure(
-        max(columns * (wide + 0.1) + beside + 0.2, 4.2),
-        count * (tall + 0.1) + (1.2 if title else 0.95),
-    )
-    figure.set_layout_engine("constrained", h_pad=0.06)
+    inches = count * (tall + 0.1) + (1.2 if title else 1.0)
+    figure = new_figure(max(columns * (wide + 0.1) + beside + 0.2, 4.2), inches)
+    # Of headings in two lines the upper one would touch the edge.
+    figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - 0.1 / inches))
     if title:
         figure.suptitle(title, fontsize="medium", parse_math=False)
     grid = figure.subplots(count, columns, squeeze=False)
