@@ -8,6 +8,7 @@ import pytest
 import striate as st
 from striate import explain
 from striate.explain.canvas import Canvas
+from striate.explain.leaky import leaking
 from striate.explain.transforms import Motion, Movement, Transforms
 
 RNG = np.random.default_rng(6)
@@ -251,6 +252,22 @@ def test_silent_units_are_looked_for_and_dead_ones_stay_silent() -> None:
     best = explain.maximize(net, layer="pool1")
     assert best.activations[0] > 0
     assert best.activations[1] == 0
+
+
+def test_a_leaking_network_is_the_same_where_nothing_is_silent() -> None:
+    net = st.resnet((16, 16, 1), classes=3, width=4)
+    twin = leaking(net)
+    shapes = [one.output_shape for one in net.resolved]
+    assert [one.output_shape for one in twin.resolved] == shapes
+    assert not any(isinstance(one.layer, st.ReLU) for one in twin.resolved)
+    images = RNG.integers(0, 256, (3, 16, 16, 1), dtype=np.uint8)
+    first = next(one.name for one in net.resolved if isinstance(one.layer, st.ReLU))
+    index = [one.name for one in net.resolved].index(first)
+    before, after = net.activations(images, index), twin.activations(images, index)
+    np.testing.assert_array_equal(np.maximum(after, 0), before)
+    assert (after < 0).any()
+    net.set_weights({name: 0 * array for name, array in net.weights.items()})
+    assert not twin.activations(images, 0).any()  # the weights are shared
 
 
 def test_maps_of_one_unit_and_networks_without_convolutions() -> None:

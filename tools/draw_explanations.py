@@ -30,7 +30,9 @@ def draw_deciding_pixels(net: st.Network, images: np.ndarray) -> None:
     """Some digits, and what every method says of the network's answer."""
     maps = {
         "saliency": explain.saliency(net, images),
-        "gradient × input": explain.gradient_times_input(net, images),
+        "gradient \N{MULTIPLICATION SIGN} input": explain.gradient_times_input(
+            net, images
+        ),
         "SmoothGrad": explain.smooth_gradient(net, images),
         "integrated gradients": explain.integrated_gradients(net, images).attributions,
         "occlusion": explain.occlusion(net, images).logit_map,

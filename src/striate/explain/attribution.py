@@ -3,7 +3,8 @@
 All take what is explained by the keywords of `Network.input_gradient`: `target`, a class
 or one for each image, whose logit it is; or `layer` and `unit`, one or one for each; by
 default the class the network answers. They raise what it raises, and DataError where
-numbers are not finite. Images are prepared first, and all results are of the prepared input,
+numbers are not finite. Logits are of the image itself, also where the network answers by
+the mean of an image and its mirror image (`mirrored_answers`). Images are prepared first, and all results are of the prepared input,
 float32 N,H,W,C: (pixel / 255 - mean) / std, with the background around smaller images.
 """
 

@@ -19,7 +19,7 @@ from ..network import Network
 from ..resolve import ResolvedLayer, find_layer
 from .finite import check_finite
 
-TOGETHER = 1 << 22
+TOGETHER = 1 << 20
 """Numbers that are computed with at once, 4 bytes each, whatever is asked of how many."""
 
 
