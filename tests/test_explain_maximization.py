@@ -8,6 +8,7 @@ import pytest
 import striate as st
 from striate import explain
 from striate.explain.canvas import Canvas
+from striate.explain.leaky import leaking
 from striate.explain.transforms import Motion, Movement, Transforms
 
 RNG = np.random.default_rng(6)
@@ -253,6 +254,22 @@ def test_silent_units_are_looked_for_and_dead_ones_stay_silent() -> None:
     assert best.activations[1] == 0
 
 
+def test_a_leaking_network_is_the_same_where_nothing_is_silent() -> None:
+    net = st.resnet((16, 16, 1), classes=3, width=4)
+    twin = leaking(net)
+    shapes = [one.output_shape for one in net.resolved]
+    assert [one.output_shape for one in twin.resolved] == shapes
+    assert not any(isinstance(one.layer, st.ReLU) for one in twin.resolved)
+    images = RNG.integers(0, 256, (3, 16, 16, 1), dtype=np.uint8)
+    first = next(one.name for one in net.resolved if isinstance(one.layer, st.ReLU))
+    index = [one.name for one in net.resolved].index(first)
+    before, after = net.activations(images, index), twin.activations(images, index)
+    np.testing.assert_array_equal(np.maximum(after, 0), before)
+    assert (after < 0).any()
+    net.set_weights({name: 0 * array for name, array in net.weights.items()})
+    assert not twin.activations(images, 0).any()  # the weights are shared
+
+
 def test_maps_of_one_unit_and_networks_without_convolutions() -> None:
     spot = small(st.Conv2D(3, 6), st.ReLU())
     assert explain.maximize(spot, layer="relu1", steps=4).pixels.shape == (3, 6, 6, 1)
@@ -268,5 +285,5 @@ def test_maps_of_one_unit_and_networks_without_convolutions() -> None:
 def test_numbers_beyond_all_bounds_have_no_best_picture() -> None:
     net = small(st.Conv2D(4, 3), st.Dropout(0.5), st.Conv2D(4, 3))
     net.set_weights({name: np.full(w.shape, 1e30) for name, w in net.weights.items()})
-    with pytest.raises(st.DataError, match="NaN or infinite; train the network anew"):
+    with pytest.raises(st.DataError, match="NaN or infinite for some"):
         explain.maximize(net)

@@ -86,6 +86,14 @@ def test_probabilities_are_those_that_the_network_gives() -> None:
     assert not np.allclose(net.predict_proba(X), whole)
 
 
+def test_drops_are_of_the_answers_that_users_get() -> None:
+    net = network()
+    net.mirrored_answers = True
+    found = explain.occlusion(net, X, target=1, patch=(9, 7))
+    drop = net.logits(X)[:, 1] - net.logits(np.zeros_like(X))[:, 1]
+    np.testing.assert_allclose(found.logit_drops[:, 0, 0], drop, atol=1e-5)
+
+
 def test_maps_depend_neither_on_other_images_nor_on_threads(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -26,7 +26,7 @@ def drawn(picture: Any, path: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3])
-@pytest.mark.parametrize(("count", "maps"), [(1, 0), (1, 1), (3, 5), (24, 12)])
+@pytest.mark.parametrize(("count", "maps"), [(1, 0), (1, 1), (3, 5), (1, 12), (24, 1)])
 def test_any_number_of_images_and_maps_is_drawn(
     channels: int, count: int, maps: int, tmp_path: Path
 ) -> None:
@@ -42,7 +42,8 @@ def test_any_number_of_images_and_maps_is_drawn(
     assert len(picture.axes) == count * (1 + maps) + (maps > 0)
     if maps:
         words = [label.get_text() for label in picture.axes[-1].get_xticklabels()]
-        assert words == ["against the class", "0", "for the class"]
+        assert words[::2] == ["against the class", "for the class"]
+        assert words[1].startswith("0")
 
 
 def test_orange_is_for_blue_against_and_white_neither() -> None:
@@ -54,9 +55,8 @@ def test_orange_is_for_blue_against_and_white_neither() -> None:
     found[0, 2, 2] = -5, 1
     picture = attributions_figure(images, {"a": found})
     painted = picture.axes[1].images[0].get_array()
-    assert painted[0, 0] == pytest.approx(to_rgb(SECOND), abs=0.02)
-    assert painted[2, 2] == pytest.approx(to_rgb(FIRST), abs=0.02)
-    assert painted[1, 1] == pytest.approx((1, 1, 1), abs=0.02)
+    for place, colour in ((0, to_rgb(SECOND)), (2, to_rgb(FIRST)), (1, (1, 1, 1))):
+        np.testing.assert_allclose(painted[place, place], colour, atol=0.02)
 
 
 def test_maps_that_find_nothing_and_coarse_ones_are_drawn() -> None:

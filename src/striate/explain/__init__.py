@@ -1,6 +1,13 @@
 """What a trained network has learned, and which pixels decide its answers."""
 
-from .attribution import IntegratedGradients, gradient_times_input, integrated_gradients, largest_magnitude, saliency, smooth_gradient
+from .attribution import (
+    IntegratedGradients,
+    gradient_times_input,
+    integrated_gradients,
+    largest_magnitude,
+    saliency,
+    smooth_gradient,
+)
 from .diagnosis import ClassPair, Diagnosis, Finding
 from .diagnostics import diagnose
 from .effective import EffectiveField, effective_field
@@ -13,6 +20,7 @@ from .occlusion import Occlusion, occlusion
 from .patches import TopPatches, top_patches
 from .pixels import input_pixels
 from .scaling import scale_to_input
+from .transforms import Transforms
 
 __all__ = [
     "ClassPair",

@@ -1,16 +1,18 @@
 """Which pixels decide: what every value of the input contributes to one number.
 
 All take what is explained by the keywords of `Network.input_gradient`: `target`, a class
-or one for each image, whose logit it is; or `layer` and `unit`; by default the class the
-network answers. Images are prepared first, and all results are of the prepared input,
+or one for each image, whose logit it is; or `layer` and `unit`, one or one for each; by
+default the class the network answers. They raise what it raises, and DataError where
+numbers are not finite. Logits are of the image itself, also where the network answers by
+the mean of an image and its mirror image (`mirrored_answers`). Images are prepared first, and all results are of the prepared input,
 float32 N,H,W,C: (pixel / 255 - mean) / std, with the background around smaller images.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,18 +27,17 @@ from ..network import Network
 from .question import Question
 
 
-class Asked(TypedDict, total=False):
-    """What is explained, and of which images; as `Network.input_gradient` takes it."""
-
-    target: object
-    layer: str | int | None
-    unit: Unit | None
-    preprocessed: bool
-    invert: bool
-    threads: int | None
-
-
-def saliency(network: Network, images: object, **asked: Unpack[Asked]) -> Floats:
+def saliency(
+    network: Network,
+    images: object,
+    *,
+    target: object = None,
+    layer: str | int | None = None,
+    unit: Unit | None = None,
+    preprocessed: bool = False,
+    invert: bool = False,
+    threads: int | None = None,
+) -> Floats:
     """Return the gradient of a class's logit, or of a unit, by the input: N,H,W,C.
 
     It says what changing a pixel a little would do, which is not the same as what the
@@ -51,7 +52,16 @@ def saliency(network: Network, images: object, **asked: Unpack[Asked]) -> Floats
     array([[1., 2.],
            [3., 4.]], dtype=float32)
     """
-    question = Question.of(network, images, **asked)
+    question = Question.of(
+        network,
+        images,
+        target=target,
+        layer=layer,
+        unit=unit,
+        preprocessed=preprocessed,
+        invert=invert,
+        threads=threads,
+    )
     found = _room(question)
     for part, values in question.batches():
         found[part] = question.gradients(values, question.units[part])
@@ -71,7 +81,15 @@ def largest_magnitude(attributions: Floats) -> Floats:
 
 
 def gradient_times_input(
-    network: Network, images: object, **asked: Unpack[Asked]
+    network: Network,
+    images: object,
+    *,
+    target: object = None,
+    layer: str | int | None = None,
+    unit: Unit | None = None,
+    preprocessed: bool = False,
+    invert: bool = False,
+    threads: int | None = None,
 ) -> Floats:
     """Return the gradient times the prepared input: N,H,W,C.
 
@@ -88,7 +106,16 @@ def gradient_times_input(
     >>> bool(np.isclose(shares.sum() + bias, network.logits(pixels)[0, 1]))
     True
     """
-    question = Question.of(network, images, **asked)
+    question = Question.of(
+        network,
+        images,
+        target=target,
+        layer=layer,
+        unit=unit,
+        preprocessed=preprocessed,
+        invert=invert,
+        threads=threads,
+    )
     found = _room(question)
     for part, values in question.batches():
         found[part] = question.gradients(values, question.units[part]) * values
@@ -102,7 +129,12 @@ def smooth_gradient(
     samples: int = 50,
     noise: float = 0.15,
     seed: int = 0,
-    **asked: Unpack[Asked],
+    target: object = None,
+    layer: str | int | None = None,
+    unit: Unit | None = None,
+    preprocessed: bool = False,
+    invert: bool = False,
+    threads: int | None = None,
 ) -> Floats:
     """Return the mean gradient over noisy copies of each image (SmoothGrad): N,H,W,C.
 
@@ -126,17 +158,27 @@ def smooth_gradient(
     if noise < 0:
         raise ValueError(f"smooth_gradient: noise must be at least 0, not {noise}.")
     seed = check_seed(seed)
-    question = Question.of(network, images, **asked)
+    question = Question.of(
+        network,
+        images,
+        target=target,
+        layer=layer,
+        unit=unit,
+        preprocessed=preprocessed,
+        invert=invert,
+        threads=threads,
+    )
     shape = network.input_shape
 
-    def noisy(values: Floats, sample: int) -> Floats:
+    def moved(values: Floats, sample: int) -> Floats:
         ranges = np.ptp(values, axis=(1, 2, 3), keepdims=True)
-        drawn = normal(int(np.prod(shape)), (seed, sample)).reshape(shape)
-        return values + np.float32(noise) * ranges * drawn
+        drawn = normal(math.prod(shape), (seed, sample)).reshape(shape)
+        noisy: Floats = values + np.float32(noise) * ranges * drawn
+        return noisy
 
     found = _room(question)
     for part, values in question.batches():
-        found[part] = _mean_gradient(question, part, values, samples, noisy)
+        found[part] = _mean_gradient(question, part, values, samples, moved)
     return found
 
 
@@ -159,7 +201,8 @@ class IntegratedGradients:
         """
         sums = self.attributions.sum(axis=(1, 2, 3), dtype=np.float64)
         difference = self.outputs.astype(np.float64) - self.baseline_outputs
-        return sums - difference
+        residual: NDArray[np.float64] = sums - difference
+        return residual
 
 
 def integrated_gradients(
@@ -168,7 +211,12 @@ def integrated_gradients(
     *,
     baseline: object = None,
     steps: int = 64,
-    **asked: Unpack[Asked],
+    target: object = None,
+    layer: str | int | None = None,
+    unit: Unit | None = None,
+    preprocessed: bool = False,
+    invert: bool = False,
+    threads: int | None = None,
 ) -> IntegratedGradients:
     """Return what every value contributed on the way from a baseline to the image.
 
@@ -195,8 +243,17 @@ def integrated_gradients(
     True
     """
     steps = whole_number("integrated_gradients", "steps", steps)
-    question = Question.of(network, images, **asked)
-    given = _baseline(question, baseline, asked)
+    question = Question.of(
+        network,
+        images,
+        target=target,
+        layer=layer,
+        unit=unit,
+        preprocessed=preprocessed,
+        invert=invert,
+        threads=threads,
+    )
+    given = _baseline(question, baseline, preprocessed, invert)
     found = _room(question)
     outputs, starts = np.empty((2, question.count), np.float32)
     for part, values in question.batches():
@@ -248,15 +305,17 @@ def _mean_gradient(
     return (total / samples).astype(np.float32)
 
 
-def _baseline(question: Question, baseline: object, asked: Asked) -> Images | None:
+def _baseline(
+    question: Question, baseline: object, preprocessed: bool, invert: bool
+) -> Images | None:
     """Check a baseline: one image for all or one for each; None for the background."""
     if baseline is None:
         return None
     given = prepare(
         baseline,
         question.network.input_rule,
-        preprocessed=asked.get("preprocessed", False),
-        invert=asked.get("invert", False),
+        preprocessed=preprocessed,
+        invert=invert,
         what="baseline",
     )
     if given.count not in (1, question.count):

@@ -59,12 +59,13 @@ class Canvas:
         """Return what enters the network for pictures: U,H,W,C, background around."""
         values = np.empty((len(pictures), *self.known.input_shape), np.float32)
         values[:] = self.ground
-        values[self._inside] = (pictures - self.known.mean) / self.known.std
+        values[self._inside] = (pictures - np.array(self.known.mean)) / self.known.std
         return values
 
     def values_adjoint(self, gradients: Floats) -> Floats:
         """Return how pictures change a number, from how the network's input does."""
-        changes: Floats = gradients[self._inside] / np.array(self.known.std, np.float32)
+        inside = gradients[self._inside]
+        changes: Floats = np.divide(inside, self.known.std, dtype=np.float32)
         return changes
 
     @property
@@ -75,9 +76,11 @@ class Canvas:
     def _mix(self, fields: Floats) -> Floats:
         """Smooth fields and let their colours go together: symmetric, its own adjoint."""
         height, width, channels = fields.shape[1:]
-        spectrum = np.fft.rfft2(fields, axes=(1, 2))
-        spectrum *= self._gains(height, width)[:, :, None]
-        smooth = np.fft.irfft2(spectrum, s=(height, width), axes=(1, 2))
+        gains = self._gains(height, width)[:, :, None]
+        spectrum = np.fft.rfft2(fields.astype(np.float64), axes=(1, 2)) * gains
+        smooth: NDArray[np.float64] = np.fft.irfft2(
+            spectrum, s=(height, width), axes=(1, 2)
+        )
         if channels == 3:
             smooth = smooth @ _colours()
         return smooth.astype(np.float32)
@@ -89,7 +92,8 @@ class Canvas:
         gains = np.maximum(frequency, lowest) ** -self.smoothness
         weights = np.where((across > 0) & (across < 0.5), 2, 1)
         power = (gains**2 * weights).sum() / (height * width)
-        return gains / np.sqrt(power)
+        scaled: NDArray[np.float64] = gains / np.sqrt(power)
+        return scaled
 
 
 def _colours() -> NDArray[np.float64]:

@@ -22,7 +22,7 @@ def leaking(network: Network) -> Network:
     Network([Flatten(), Dense(2), LeakyReLU(0.1)], (2, 2, 1), seed=0)
     """
     twin = Network(_replaced(network.layers), network.input_shape, network.seed)
-    twin.engine.flat = network.engine.flat
+    twin.engine.flat, twin.engine.usage = network.engine.flat, network.engine.usage
     return twin
 
 

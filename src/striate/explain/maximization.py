@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from ..arguments import real_number, whole_number
 from ..engine.randomness import check_seed, normal
 from ..engine.weights import Floats
-from ..errors import DataError, UsageError
+from ..errors import UsageError
 from ..images.inputs import Images
 from ..images.preprocess import Preprocessing
 from ..network import Network
 from .canvas import Canvas
+from .finite import check_finite
 from .leaky import leaking
 from .objectives import Objective, Of, objective
 from .question import TOGETHER
@@ -67,10 +68,10 @@ def maximize(
     unit: object = None,
     channel: object = None,
     of: Of = "centre",
-    steps: int = 256,
+    steps: int = 128,
     transforms: Transforms | None = Transforms(),  # noqa: B008 - frozen
-    smoothness: float = 1.0,
-    decay: float = 0.01,
+    smoothness: float = 1.25,
+    decay: float = 0.5,
     limits: tuple[float, float] | None = None,
     seed: int = 0,
     threads: int | None = None,
@@ -86,10 +87,11 @@ def maximize(
         of: which of a feature map's units: the one in the "centre", or the "mean".
         steps: of gradient ascent.
         transforms: the movements that pictures must bear; None leaves them out.
-        smoothness: amplitudes fall with the frequency to this power, as in
-            photographs with 1; with 0 every pixel is on its own.
+        smoothness: amplitudes fall with the frequency to this power, in photographs
+            about 1; with 0 every pixel is on its own.
         decay: how strongly pictures are drawn back to the training images' mean
-            colour (L2 decay), against a gradient of length 1.
+            colour (L2 decay), against a gradient of length 1; what matters little to
+            the unit stays away.
         limits: what black and white are, where the network was trained on floats and
             cannot know it.
         seed: of the noise and of the movements.
@@ -197,7 +199,9 @@ class _Ascent:
             self.canvas.values_adjoint(changes), slopes
         )
         length = np.sqrt((gradient**2).mean(axis=(1, 2, 3), keepdims=True))
-        return gradient / np.where(length > 0, length, 1)
+        length[length == 0] = 1
+        gradient /= length
+        return gradient
 
     def movements(
         self, key: tuple[int, int], strength: float
@@ -225,11 +229,7 @@ class _Ascent:
             seeds=self.seeds[units],
             threads=self.threads,
         )
-        if not np.isfinite(gradients).all():
-            raise DataError(
-                f"maximize: the gradient of {self.wanted.layer.name} is NaN or infinite; "
-                "train the network anew, with a smaller learning rate."
-            )
+        check_finite(gradients, f"the gradient of {self.wanted.layer.name}")
         return gradients
 
     @cached_property

@@ -12,7 +12,7 @@ from ..arguments import shown, whole_number
 from ..engine.weights import Floats
 from ..errors import ShapeError, UsageError
 from ..images.labels import as_labels
-from ..inspection import unit_index
+from ..inspection import unit_indices
 from ..network import Network
 from ..receptive import receptive_field
 from ..resolve import ResolvedLayer, find_layer
@@ -45,7 +45,10 @@ class Objective:
     def values(self, outputs: Floats, part: slice) -> Floats:
         """Return some of the numbers from what leaves the layer for their pictures."""
         flat = outputs.reshape(len(outputs), -1)
-        return np.take_along_axis(flat, self.places[part], axis=1).mean(axis=1)
+        values: Floats = np.take_along_axis(flat, self.places[part], axis=1).mean(
+            axis=1
+        )
+        return values
 
 
 def objective(
@@ -106,7 +109,7 @@ def _of_units(network: Network, one: ResolvedLayer, unit: object) -> Objective:
         wanted = [wanted]
     if len(wanted) == 0:
         raise UsageError("maximize needs at least one unit, but unit is empty.")
-    places = np.array([unit_index(one, each) for each in wanted], np.intp)
+    places = np.array([unit_indices(one, each, 1)[0] for each in wanted], np.intp)
     units = np.transpose(np.unravel_index(places, shape)).tolist()
     names = tuple(place[0] if len(shape) == 1 else tuple(place) for place in units)
     return _settled(network, one, names, places[:, None])
@@ -118,7 +121,7 @@ def _several(unit: object, alone: int) -> bool:
         return True
     try:
         return np.ndim(unit) > alone  # type: ignore[arg-type]
-    except ValueError:  # not all of the same length, which unit_index complains of
+    except ValueError:  # not all of the same length, which unit_indices complains of
         return True
 
 
@@ -126,7 +129,7 @@ def _of_maps(
     network: Network, one: ResolvedLayer, channel: object, of: Of
 ) -> Objective:
     height, width, channels = one.output_shape
-    asked = np.arange(channels) if channel is None else np.atleast_1d(channel)  # type: ignore[arg-type]
+    asked = np.atleast_1d(np.asarray(range(channels) if channel is None else channel))
     if not asked.size:
         raise UsageError(
             "maximize needs at least one feature map, but channel is empty."

@@ -15,6 +15,7 @@ from ..engine.weights import Floats
 from ..errors import ShapeError, UsageError
 from ..network import Network
 from ..training.evaluation import softmax
+from .finite import check_finite
 from .question import Question
 
 Fill = Literal["background", "mean"]
@@ -142,7 +143,7 @@ def _answers(
     if count <= ALONE:
         values = np.resize(values, (ALONE + 1, *values.shape[1:]))
     logits = network.logits(values, preprocessed=True, threads=question.threads)
-    question.check_finite(logits, "output")
+    check_finite(logits, f"the output of {question.layer.name}")
     chosen = np.arange(count), units
     answers = np.stack([logits[chosen], softmax(logits, network.temperature)[chosen]])
     return answers.reshape(2, copies, -1)
@@ -165,7 +166,8 @@ def _covered(places: NDArray[np.intp], patch: int, side: int) -> NDArray[np.floa
     pixels = np.arange(side)
     first = places[:, None]
     covers = (first <= pixels) & (pixels < first + patch)
-    return covers / covers.sum(axis=0)
+    shares: NDArray[np.float64] = covers / covers.sum(axis=0)
+    return shares
 
 
 def _patch(patch: Pair | None, size: tuple[int, int]) -> tuple[int, int]:

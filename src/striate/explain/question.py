@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine.weights import Floats
-from ..errors import DataError, UsageError
+from ..errors import UsageError
 from ..images.inputs import Images, prepare, prepared
 from ..images.labels import as_labels
-from ..inspection import Unit, unit_index
+from ..inspection import Unit, unit_indices
 from ..network import Network
 from ..resolve import ResolvedLayer, find_layer
+from .finite import check_finite
 
-TOGETHER = 1 << 22
+TOGETHER = 1 << 20
 """Numbers that are computed with at once, 4 bytes each, whatever is asked of how many."""
 
 
@@ -63,7 +64,7 @@ class Question:
         )
         if layer is not None and unit is not None:
             one = find_layer(network.resolved, layer)
-            units = np.full(given.count, unit_index(one, unit))
+            units = np.broadcast_to(unit_indices(one, unit, given.count), given.count)
             return cls(network, given, one, units, threads)
         if target is None:
             floats = given.array.dtype != np.uint8
@@ -107,7 +108,7 @@ class Question:
         gradients = self.network.engine.input_gradient(
             Images(values, values), self.layer.index, seeds=seeds, threads=self.threads
         )
-        self.check_finite(gradients, "gradient")
+        check_finite(gradients, f"the gradient of {self.layer.name}")
         return gradients
 
     def outputs(self, values: Floats, units: NDArray[np.intp]) -> Floats:
@@ -116,14 +117,5 @@ class Question:
             Images(values, values), [self.layer.index], threads=self.threads
         )
         chosen = outputs.reshape(len(values), -1)[np.arange(len(values)), units]
-        self.check_finite(chosen, "output")
+        check_finite(chosen, f"the output of {self.layer.name}")
         return chosen
-
-    def check_finite(self, numbers: Floats, what: str) -> None:
-        """Refuse to explain a network whose numbers grow beyond all bounds."""
-        if not np.isfinite(numbers).all():
-            raise DataError(
-                f"the {what} of {self.layer.name} must be finite to be explained but is "
-                "NaN or infinite for some image; train the network anew, with a "
-                "smaller learning rate, or give other images."
-            )

@@ -189,8 +189,9 @@ class Preprocessing:
         """
         table = self.pixel_table()
         black, white = table[:, 0], table[:, 255]
-        scaled = (values - black) / (white - black) * 255
-        return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+        scaled = np.rint((values - black) / (white - black) * 255)
+        pixels: NDArray[np.uint8] = np.clip(scaled, 0, 255).astype(np.uint8)
+        return pixels
 
     def load_image(
         self,

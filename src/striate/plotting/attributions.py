@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DataError, ShapeError
-from ..images.preprocess import centred
+from ..images.fitting import centred
 from .figure import FIRST, GRID, SECOND, new_figure, safe_name
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MOST_IMAGES = 24
 MOST_MAPS = 12
-INK = 0.3  # how dark the image is behind its map, at most
+INK = 0.4  # how dark the image is behind its map, at most
 OUTLIERS = 99.5  # per cent of a map's pixels that its colours tell apart
 
 
@@ -32,8 +32,8 @@ def attributions_figure(
     """Draw images, a row each, and beside each its map by every method.
 
     Blue is below 0 and orange above it, white is 0, and every map has a scale of its
-    own: its largest magnitude, but for 0.5 % outliers, has full colour. The image lies
-    faintly behind. Values of several channels are added up.
+    own: its largest magnitude, but for 0.5 % outliers, has full colour. Where a map says
+    little the image shows through. Values of several channels are added up.
 
     Arguments:
         images: uint8 N,h,w,C, N from 1 to 24; where they are smaller than the maps
@@ -58,10 +58,10 @@ def attributions_figure(
     columns = 1 + len(flat)
     beside = 0.09 * max([0, *(len(safe_name(label)) for label in labels)])
     wide = max(wide, 0.8)
-    figure = new_figure(
-        max(columns * (wide + 0.1) + beside + 0.2, 4.2),
-        count * (tall + 0.1) + (1.1 if title else 0.85),
-    )
+    inches = count * (tall + 0.1) + (1.2 if title else 1.0)
+    figure = new_figure(max(columns * (wide + 0.1) + beside + 0.2, 4.2), inches)
+    # Of headings in two lines the upper one would touch the edge.
+    figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - 0.1 / inches))
     if title:
         figure.suptitle(title, fontsize="medium", parse_math=False)
     grid = figure.subplots(count, columns, squeeze=False)
@@ -156,18 +156,20 @@ def _draw_map(
     axes: Any, found: NDArray[np.float64], shade: NDArray[Any], colours: Colormap
 ) -> None:
     limit = np.percentile(np.abs(found), OUTLIERS) or np.abs(found).max() or 1.0
-    painted = colours(np.clip(found / limit, -1, 1) / 2 + 0.5)[..., :3]
-    painted = _enlarged(painted, shade.shape) * (1 - INK * shade[:, :, None])
+    strength = _enlarged(np.clip(found / limit, -1, 1), shade.shape)
+    ink = INK * shade * (1 - np.abs(strength))  # colours that say much stay as they are
+    painted = colours(strength / 2 + 0.5)[..., :3] * (1 - ink[:, :, None])
     axes.imshow(painted, interpolation="nearest")
 
 
-def _enlarged(painted: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    """Colours of a coarse map, such as Grad-CAM's, for every pixel of the input."""
+def _enlarged(found: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """A coarse map, such as a convolution's, with a number for every pixel of the input."""
     rows, columns = (
         np.arange(side) * own // side
-        for side, own in zip(shape, painted.shape[:2], strict=True)
+        for side, own in zip(shape, found.shape, strict=True)
     )
-    return painted[rows[:, None], columns]
+    enlarged: NDArray[Any] = found[rows[:, None], columns]
+    return enlarged
 
 
 def _shade(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[Any]:
@@ -207,18 +209,20 @@ def _legend(
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
+    room = grid.shape[1] > 3
+    middle = "0 (every map has a scale of its own)" if room else "0"
     bar = figure.colorbar(
         ScalarMappable(Normalize(-1, 1), colours),
-        ax=grid[:, 1:].ravel().tolist(),
+        ax=grid.ravel().tolist(),
         orientation="horizontal",
         fraction=0.05,
-        aspect=40,
+        aspect=60,
         pad=0.02,
         ticks=[-1, 0, 1],
     )
-    bar.ax.set_xticklabels([meaning[0], "0", meaning[1]], fontsize="small")
+    bar.ax.set_xticklabels([meaning[0], middle, meaning[1]], fontsize="small")
     bar.ax.tick_params(length=0)
     bar.outline.set_color(GRID)
     labels = bar.ax.get_xticklabels()
-    labels[0].set_ha("left")
-    labels[-1].set_ha("right")
+    labels[0].set_horizontalalignment("left")
+    labels[-1].set_horizontalalignment("right")
