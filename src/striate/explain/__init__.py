@@ -15,7 +15,7 @@ from .fields import LayerField, layer_fields
 from .filters import filter_pictures, map_pictures
 from .gradcam import grad_cam
 from .guided import Projection, deconvolution, guided_backpropagation
-from .maximization import Maximization, Transforms, maximize
+from .maximization import Maximization, maximize
 from .occlusion import Occlusion, occlusion
 from .patches import TopPatches, top_patches
 from .pixels import input_pixels
