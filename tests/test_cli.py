@@ -131,7 +131,7 @@ def test_faults_of_our_own_are_told_without_a_traceback(
     def fail(_: str) -> None:
         raise RuntimeError("wires crossed")
 
-    monkeypatch.setattr("striate.commands.summary.load", fail)
+    monkeypatch.setattr("striate.commands.model_or_network.load", fail)
     result = run("summary", os.curdir)
     assert result.exit_code == 1
     assert "Error: RuntimeError: wires crossed" in result.stderr

@@ -19,6 +19,7 @@ from .images.inputs import (
     InputRule,
     checked,
     prepare,
+    prepared,
     ready,
     sample_weights,
 )
@@ -195,6 +196,18 @@ class Inspection(Stack):
         before = list(dense[0].inputs)
         inputs = self._inputs(images, preprocessed, invert)
         return self.engine.forward(inputs, before, threads=threads)[0]
+
+    def prepared(
+        self, images: object, *, preprocessed: bool = False, invert: bool = False
+    ) -> Floats:
+        """Return what enters the first layer for images: float32, N,H,W,C.
+
+        Pixels are normalised and have the background around them where they are smaller
+        than the input; `preprocessing.pixels` is the way back. Floats that already are
+        as they have to be are returned as they are.
+        """
+        inputs = self._inputs(images, preprocessed, invert)
+        return prepared(inputs, self.input_rule, slice(None))
 
     def input_gradient(
         self,
@@ -391,3 +404,8 @@ def unit_indices(one: ResolvedLayer, unit: Unit, count: int) -> NDArray[np.intp]
         tuple(places.astype(np.intp).T), shape
     )
     return indices
+
+
+def unit_index(one: ResolvedLayer, unit: Unit) -> int:
+    """Where one unit stands in its layer's output, read row by row."""
+    return int(unit_indices(one, unit, 1)[0])

@@ -1,0 +1,130 @@
+"""Single pictures: what each layer fires on, and which pixels decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..explain import map_pictures
+from ..markup import Markup, element
+from .chosen import Example
+from .findings import Findings
+from .pictures import at_most, on_picture, picture
+from .words import percent, size
+
+_STORED, _SHOWN = 160, 132  # longest side of a picture in the file, and on the page
+_MAP, _MAP_SHOWN = 40, 44  # likewise, of its maps
+_MAPS = 8  # of each layer
+
+_METHODS = {
+    "integrated gradients": "Pixel by pixel: how much each one spoke for the answer "
+    "(orange) or against it (blue), added up on the way from an empty picture to this "
+    "one.",
+    "occlusion": "A patch of background is laid over each place in turn. Where that makes "
+    "the network less sure, it is orange; where surer, blue.",
+    "Grad-CAM": "The region in which the maps of a late layer speak for the answer.",
+}
+_CALLED = {
+    "integrated gradients": "pixels",
+    "occlusion": "hiding",
+    "Grad-CAM": "region",
+}
+
+
+def examples_section(findings: Findings) -> Markup:
+    """All examples, the right ones first."""
+    ways = [
+        part
+        for name in findings.examples[0].decided
+        for part in (
+            element("dt", f"{_CALLED[name]} ({name})"),
+            element("dd", _METHODS[name]),
+        )
+    ]
+    return element(
+        "section",
+        element("h2", "Picture by picture"),
+        element(
+            "p",
+            "Which pixels made the network say what it said? Several methods ask in "
+            "different ways; where they agree, one may believe them.",
+        ),
+        element("dl", *ways),
+        element(
+            "p",
+            "Below stand the maps that fired most strongly, layer by layer: bright where "
+            f"they fire, the strongest {_MAPS} of each.",
+        ),
+        *(_example(example) for example in findings.examples),
+        id="pictures",
+    )
+
+
+def _example(example: Example) -> Markup:
+    verdict = "recognised" if example.right else f"taken for {example.answer}"
+    bars = [
+        element(
+            "li",
+            element("span", f"{name}: {percent(share, 1)}"),
+            element("span", "", class_="bar", style=f"width: {100 * share:.1f}%"),
+        )
+        for name, share in example.probabilities
+    ]
+    figures = [
+        element(
+            "figure",
+            picture(
+                at_most(example.pixels, _STORED), f"a picture of {example.true}", _SHOWN
+            ),
+            element("figcaption", "the picture"),
+        ),
+        *_decided(example),
+    ]
+    return element(
+        "article",
+        element("h3", f"{example.true}, {verdict}"),
+        element("div", *figures, element("ul", *bars, class_="bars"), class_="row"),
+        *_fired(example),
+        class_="example" if example.right else "example wrong",
+    )
+
+
+def _decided(example: Example) -> Iterator[Markup]:
+    spoke = {
+        f"{_CALLED[name]} for {example.answer}": found
+        for name, found in example.decided.items()
+    }
+    if example.against is not None:
+        spoke[f"pixels for {example.true}"] = example.against
+    for caption, found in spoke.items():
+        single = caption.startswith("pixels")
+        pixels = at_most(on_picture(example.pixels, found, root=single), _STORED)
+        yield element(
+            "figure",
+            picture(pixels, f"{caption}, laid over the picture", _SHOWN),
+            element("figcaption", caption),
+        )
+
+
+def _fired(example: Example) -> Iterator[Markup]:
+    """The strongest maps of every layer, on one scale in each."""
+    for name, maps in example.maps.items():
+        peaks = np.nan_to_num(maps).max(axis=(0, 1))
+        pictures = map_pictures(maps)
+        figures = [
+            element(
+                "figure",
+                picture(
+                    at_most(pictures[number], _MAP),
+                    f"map {number} of {name}",
+                    _MAP_SHOWN,
+                ),
+                element("figcaption", number),
+            )
+            for number in np.argsort(-peaks, kind="stable")[:_MAPS].tolist()
+        ]
+        label = element("b", name), f" {size(maps.shape[:2])}"
+        yield element(
+            "div", element("div", *label, class_="map"), *figures, class_="row"
+        )

@@ -1,0 +1,324 @@
+"""Layer by layer: what a unit sees, what was learned, and what makes it fire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..errors import UsageError
+from ..explain import filter_pictures, map_pictures
+from ..layers import (
+    AvgPool2D,
+    Conv2D,
+    Dense,
+    GlobalAvgPool2D,
+    Layer,
+    MaxPool2D,
+    ReLU,
+)
+from ..markup import Markup, element, joined, leaf
+from .findings import PATCHES, Findings
+from .looks import Look
+from .pictures import Pixels, at_most, on_picture, picture, uri
+from .words import breakable, size
+
+_STORED, _SHOWN = 64, 58  # longest side of a patch in the file, and on the page
+_FILTER = 24  # weights a side up to which a filter can be made out
+
+
+def layers_section(findings: Findings) -> Markup:
+    """All stages in their order."""
+    detailed = [look for look in findings.looks if look.patches is not None]
+    learning = sum(
+        look.stage.kind in ("conv", "dense", "add") for look in findings.looks
+    )
+    words = (
+        "Under each layer stand its feature maps. Beside every map are the places, in all "
+        f"the pictures tested, at which it answers most strongly (the best {PATCHES} "
+        "pictures, one place in each), cut out as one unit sees them. What these patches "
+        "have in common is what the map looks for. Below each stands what the picture "
+        "really shows: early maps do not care, late ones do."
+    )
+    if learning > len(detailed):
+        words += (
+            f" Of {learning} layers that learn, {len(detailed)} are shown in this way, "
+            "spread evenly from the first to the last."
+        )
+    colours = (
+        "Beside a map's name stands its filter: what is bright in it adds to the answer, "
+        "what is dark takes away. From the second layer on a picture in colours follows: "
+        "what in the first patch fires the map, orange where bright pixels do and "
+        "blue where dark ones do."
+    )
+    return element(
+        "section",
+        element("h2", "Layer by layer"),
+        element("p", words),
+        element("p", colours) if any(look.fired for look in findings.looks) else "",
+        *(_layer(findings, look) for look in findings.looks),
+        id="layers",
+    )
+
+
+def _layer(findings: Findings, look: Look) -> Markup:
+    stage = look.stage
+    what = "units" if len(stage.shape) == 1 else "maps"
+    title = f"{stage.name}: {stage.shape[-1]:,} {what}"
+    if what == "maps":
+        title += f" of {size(stage.shape[:2])}"
+    parts = [
+        element("h3", title),
+        element(
+            "div",
+            *_field_pictures(findings, look),
+            element("div", *(element("p", text) for text in _told(look))),
+            class_="beside",
+        ),
+    ]
+    if look.patches is not None:
+        parts.append(_maps(findings, look))
+    elif len(stage.shape) == 3:
+        parts.append(_before_and_after(findings, look))
+    return element("article", *parts, id=f"layer-{stage.name}")
+
+
+def _told(look: Look) -> Iterator[str]:
+    """What the layer does, what it learned and what it sees, in words."""
+    stage = look.stage
+    one = stage.layers[0]
+    making = one.layer
+    yield " ".join(filter(None, [_does(making, look), *_changes(look)]))
+    if isinstance(making, Conv2D):
+        kernel = one.weights[0].shape
+        each = f"{kernel[2]} · {kernel[3]} · {kernel[1]}"
+        bias = " + 1" if making.bias else ""
+        yield (
+            f"Each filter consists of {each}{bias} numbers, one for each pixel of its "
+            f"patch in each sheet below{' and its bias' if bias else ''}. "
+            f"Together {one.parameters:,} numbers were learned here."
+        )
+    elif isinstance(making, Dense):
+        yield (
+            f"Each unit has a weight for each of the {one.input_shape[0]:,} numbers that "
+            f"reach it: together {one.parameters:,} numbers were learned here."
+        )
+    field, whole = look.seen.size, look.seen.input_size
+    if field == whole:
+        share = "all of the picture"
+    elif field[0] >= whole[0] and field[1] >= whole[1]:
+        share = f"more than the whole picture of {size(whole)}"
+    else:
+        share = f"out of the picture's {size(whole)}"
+    yield (
+        f"The frame is what one unit sees: its receptive field of {size(field)} pixels, "
+        f"{share}."
+    )
+    if look.effective is not None and look.before.making is None:
+        yield (
+            "These pixels do not all count alike: the picture beside it is the darker, "
+            "the more a pixel changes the unit, on the average."
+        )
+
+
+def _does(layer: Layer, look: Look) -> str:
+    before = size(look.before.shape)
+    if isinstance(layer, Conv2D):
+        kind = look.stage.operation
+        if layer.groups > 1:
+            return (
+                f"A {kind}: each filter looks at some of the sheets of {before} alone."
+            )
+        return f"A {kind}: each filter slides over the {before} before it."
+    if isinstance(layer, Dense):
+        return f"Fully connected: each unit weighs all of the {before} before it."
+    if isinstance(layer, MaxPool2D):
+        return (
+            f"{look.stage.operation.capitalize()} keeps the largest number of every "
+            "patch, map by map: the maps get smaller and lose details, and show "
+            "the same picture still."
+        )
+    if isinstance(layer, AvgPool2D | GlobalAvgPool2D):
+        return f"{look.stage.operation.capitalize()} keeps the mean, map by map."
+    if layer.branches:
+        return "The sum of two ways through the network."
+    return f"{look.stage.operation.capitalize()}."
+
+
+_EXPLAINED = {
+    "ReLU": "ReLU sets what is negative to 0: a unit fires or it is silent",
+    "BatchNorm": "Normalisation keeps every map's numbers in a usual range",
+    "Tanh": "Tanh squeezes the answers between -1 and 1",
+    "ScaledTanh": "Scaled tanh squeezes the answers between -1.7 and 1.7",
+    "Sigmoid": "A sigmoid squeezes the answers between 0 and 1",
+    "LeakyReLU": "Leaky ReLU makes what is negative small",
+    "Residual": "What entered the block is added (a residual connection)",
+    "Dropout": "Dropout left out some numbers at random in training",
+    "Flatten": "Then all maps are laid out as one row of numbers",
+}
+
+
+def _changes(look: Look) -> Iterator[str]:
+    for one in look.stage.changing:
+        if words := _EXPLAINED.get(type(one.layer).__name__):
+            yield f"{words} ({one.name})."
+
+
+def _field_pictures(findings: Findings, look: Look) -> Iterator[Markup]:
+    """An example with the field of the unit in the middle, and what of it counts."""
+    field = size(look.seen.size)
+    label = f"a picture, and on it a frame of {field} pixels"
+    example = findings.examples[0].pixels
+    yield _framed(look, at_most(example, 160), label, f"one unit sees {field}")
+    if look.effective is not None:
+        shares = look.effective / look.effective.max()
+        pixels = np.rint(255 * (1 - 0.85 * shares)).astype(np.uint8)
+        label = f"how much each of {field} pixels counts"
+        yield _framed(look, at_most(pixels, 160), label, "how much each counts")
+
+
+def _framed(look: Look, pixels: Pixels, label: str, caption: str) -> Markup:
+    """A picture of the input's size with a frame around what a unit sees, to scale."""
+    height, width = look.seen.input_size
+    rows, columns = look.seen.units
+    top, left, bottom, right = look.seen.box(rows // 2, columns // 2, clip=False)
+    # Of a field larger than the picture only what lies in it can be drawn.
+    top, left = max(0, top), max(0, left)
+    bottom, right = min(height, bottom), min(width, right)
+    thick = max(height, width) / 60
+    frame = leaf(
+        "rect",
+        x=f"{left + thick / 2:.2f}",
+        y=f"{top + thick / 2:.2f}",
+        width=f"{max(right - left - thick, thick / 2):.2f}",
+        height=f"{max(bottom - top - thick, thick / 2):.2f}",
+        fill="none",
+        stroke="#d55e00",
+        stroke_width=f"{thick:.2f}",
+    )
+    image = leaf(
+        "image",
+        href=uri(pixels),
+        width=width,
+        height=height,
+        style="image-rendering:pixelated",
+    )
+    drawing = element(
+        "svg",
+        element("title", label),
+        image,
+        frame,
+        viewBox=f"0 0 {width} {height}",
+        role="img",
+        class_="field",
+    )
+    return element("figure", drawing, element("figcaption", caption))
+
+
+def _maps(findings: Findings, look: Look) -> Markup:
+    """Every shown map: its filter and its best patches."""
+    patches = look.patches
+    assert patches is not None
+    total, shown = look.stage.shape[-1], len(look.maps)
+    note = ""
+    if shown < total:
+        what = "units" if len(look.stage.shape) == 1 else "maps"
+        note = element(
+            "p",
+            f"Shown are {shown} of {total:,} {what}: those that answer most strongly "
+            f"(by the mean of their best {PATCHES}), the strongest first.",
+            class_="note",
+        )
+    filters = _filters(findings, look)
+    crops = patches.crops(findings.dataset.images)
+    # One scale for all patches of a layer: those at the border are smaller.
+    whole = min(max(look.seen.size), max(look.seen.input_size))
+    cards = []
+    for number in look.maps.tolist():
+        figures = [
+            _patch(findings, int(image), crop, _SHOWN / whole)
+            for image, crop in zip(patches.images[number], crops[number], strict=False)
+        ]
+        if not _fires(look, number):
+            figures = [element("p", "never fires for any of these pictures")]
+        name = element("b", _map_name(findings, look, number))
+        fired = _fired(look, number, crops[number], _SHOWN / whole)
+        label = element("div", name, filters.get(number, ""), fired, class_="map")
+        best = element("div", *figures, class_="patches")
+        cards.append(element("div", label, best, class_="card"))
+    return joined([note, element("div", *cards, class_="cards")])
+
+
+def _filters(findings: Findings, look: Look) -> dict[int, Markup]:
+    """The pictures of a layer's filters, where they are small enough to be made out."""
+    if look.stage.kind == "dense" and look.before.making is not None:
+        return {}  # a weight for each unit of many maps is nothing to look at
+    try:
+        pictures = filter_pictures(findings.network, look.stage.name)
+    except UsageError:  # a sum has none
+        return {}
+    if max(pictures.shape[1:3]) > _FILTER:
+        return {}
+    scale = 50 if max(pictures.shape[1:3]) <= 8 else 84
+    return {
+        number: picture(pictures[number], f"filter {number}", scale)
+        for number in look.maps.tolist()
+    }
+
+
+def _map_name(findings: Findings, look: Look, number: int) -> str:
+    """What a map is called: those of the last layer are classes."""
+    classes = findings.network.classes
+    if look.stage is findings.stages[-1] and classes is not None:
+        return str(classes[number])
+    return f"{'unit' if len(look.stage.shape) == 1 else 'map'} {number}"
+
+
+def _fired(look: Look, number: int, crops: list[Pixels], scale: float) -> Markup | str:
+    """The first patch with what of it fires the map."""
+    patches, values = look.patches, look.fired.get(number)
+    if patches is None or values is None:
+        return ""
+    top, left, bottom, right = patches.boxes[number, 0].tolist()
+    pixels = on_picture(crops[0], values[top:bottom, left:right], root=True)
+    alt = f"what fires map {number} in the first patch"
+    return picture(at_most(pixels, _STORED), alt, max(8.0, scale * max(pixels.shape)))
+
+
+def _fires(look: Look, number: int) -> bool:
+    """Whether a map was ever more than silent, where a ReLU can silence it."""
+    patches = look.patches
+    silenced = any(isinstance(one.layer, ReLU) for one in look.stage.layers)
+    return patches is None or not silenced or bool(patches.values[number, 0] > 0)
+
+
+def _patch(findings: Findings, image: int, crop: Pixels, scale: float) -> Markup:
+    name = findings.name(image)
+    longest = max(8.0, scale * max(crop.shape[:2]))
+    return element(
+        "figure",
+        picture(at_most(crop, _STORED), f"patch of a picture of {name}", longest),
+        element("figcaption", breakable(name), title=name),
+    )
+
+
+def _before_and_after(findings: Findings, look: Look) -> Markup:
+    """One map of the first example before and after a pooling (the lecture's M5)."""
+    maps = findings.examples[0].maps
+    before, after = maps.get(look.before.name), maps.get(look.stage.name)
+    if before is None or after is None or before.shape[2] != after.shape[2]:
+        return Markup("")
+    strongest = int(np.nan_to_num(before).max(axis=(0, 1)).argmax())
+    figures = []
+    for when, values in (("before", before), ("after", after)):
+        pixels = map_pictures(values)[strongest]
+        figures.append(
+            element(
+                "figure",
+                picture(at_most(pixels, 96), f"map {strongest} {when} pooling", 96),
+                element(
+                    "figcaption", f"map {strongest} {when}, {size(values.shape[:2])}"
+                ),
+            )
+        )
+    return element("div", *figures, class_="row")
