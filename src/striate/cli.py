@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from . import __version__
-from .commands import data, doctor, lr_find, predict, summary, test, train
+from .commands import data, doctor, features, lr_find, predict, summary, test, train
 from .commands.console import (
     FAILED,
     INTERRUPTED,
@@ -99,6 +99,7 @@ for _verb in (
     train.train,
     test.test,
     predict.predict,
+    features.features,
     summary.summary,
     lr_find.lr_find,
     doctor.doctor,

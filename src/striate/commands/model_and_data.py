@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ..data import Dataset
 from ..data.load import is_published, load_published
 from ..errors import DataError
+from ..images.preprocess import Preprocessing
 from ..network import Network, load
 from .console import Console
+
+if TYPE_CHECKING:
+    from ..data.learned import NamedPart
 
 
 def read_model_and_data(
@@ -23,14 +29,47 @@ def read_model_and_data(
         return network, load_published(data, quiet=console.quiet)[1]
     from ..data.unseen import read_unseen
 
+    known = _of_files(network, model)
+    images, notes = read_unseen(data, known, network.training, quiet=console.quiet)
+    for note in notes:
+        console.note(note)
+    return network, images
+
+
+def read_parts(
+    console: Console, network: Network, model: str, data: str
+) -> dict[str, NamedPart]:
+    """Return all images of a data set, by what they were to the network of `model`.
+
+    A published data set has the parts it was published with. Raises DataError for data
+    that cannot be read, ModelFileError where the model's record is damaged.
+    """
+    from ..data.learned import NamedPart, read_learned
+
+    if is_published(data):
+        published = dict(
+            zip(
+                ("training", "test"),
+                load_published(data, quiet=console.quiet),
+                strict=True,
+            )
+        )
+        return {
+            part: NamedPart(images, tuple(f"{part}[{at}]" for at in range(len(images))))
+            for part, images in published.items()
+        }
+    known = _of_files(network, model)
+    parts, notes = read_learned(data, known, network.training, quiet=console.quiet)
+    for note in notes:
+        console.note(note)
+    return parts
+
+
+def _of_files(network: Network, model: str) -> Preprocessing:
+    """How files become the network's input; DataError where it does not say."""
     if network.preprocessing is None:
         raise DataError(
             f"{model} was not trained on uint8 images, so it does not say how files "
             "become its input; train it with `striate train`."
         )
-    images, notes = read_unseen(
-        data, network.preprocessing, network.training, quiet=console.quiet
-    )
-    for note in notes:
-        console.note(note)
-    return network, images
+    return network.preprocessing
