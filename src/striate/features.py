@@ -67,7 +67,10 @@ def feature_pieces(
     invert: bool = False,
     threads: int | None = None,
 ) -> Iterator[Floats]:
-    """Yield the features (n, D) of some images at a time, in their order."""
+    """The features (n, D) of some images at a time, in their order.
+
+    Arguments are checked here, before the first are asked for.
+    """
     batches = network.activation_batches(
         images,
         one.name,
@@ -76,8 +79,7 @@ def feature_pieces(
         invert=invert,
         threads=threads,
     )
-    for _, outputs in batches:
-        yield flattened(outputs[one.name])
+    return (flattened(outputs[one.name]) for _, outputs in batches)
 
 
 def flattened(values: Floats) -> Floats:
@@ -106,7 +108,6 @@ def features(
     resolved = network.resolved
     one = before_classifier(resolved) if layer is None else find_layer(resolved, layer)
     array = as_array(images, "images")
-    shape = len(np.atleast_1d(array)), math.prod(one.output_shape)
     pieces = feature_pieces(
         network,
         array,
@@ -116,6 +117,7 @@ def features(
         invert=invert,
         threads=threads,
     )
+    shape = len(array), math.prod(one.output_shape)
     if isinstance(out, str | os.PathLike):
         check_file(out, ".npy")
         return write_npy(out, shape, pieces)
