@@ -8,14 +8,16 @@ Trains scikit-learn's logistic regression, k-nearest neighbours and multilayer p
 on what layers of LeNet-5 make of images, and on the pixels of the same images:
 
 - digits: the ones that come with Striate, and a network trained on the same images;
-- new classes: the digits 5 to 9, and a network that has seen only 0 to 4;
+- new classes: the digits 5 to 9, and a network that has seen only 0 to 4; and the same
+  with ten images of each to train the classifiers on;
 - with a folder of other images, such as traffic signs: these made grey and as large as
   digits, and a network trained on digits; for comparison the same network untrained, and
-  one trained on these images.
+  one trained on these images; and the other way round, digits and the last network.
 
 Printed is the share of test images recognised, in per cent, mean and standard deviation
-over the seeds. A seed starts networks and perceptrons; of a folder it also chooses which
-images test (a quarter), of digits that is always the published part.
+over the seeds. A seed starts networks and perceptrons and draws the ten images; of a
+folder it also chooses which images test (a quarter), of digits that is always the
+published part.
 """
 
 from __future__ import annotations
@@ -23,8 +25,8 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,8 +42,8 @@ import striate as st
 # What comes before a classifier in LeNet-5: 14x14x6 = 1,176 features, 5x5x16 = 400 (by
 # default), and the 84 of the last hidden layer.
 LAYERS = ("pool1", "flatten1", "relu4")
-PIXELS = "pixels"
-OWN = "the network's own answer"
+ANSWER = "the network's own answer"
+FEW = 10  # images of a class
 SIDE = 28  # pixels of a digit
 EPOCHS = 20
 
@@ -90,6 +92,16 @@ class Task:
             self.test_labels[test],
         )
 
+    def few(self, count: int, seed: int) -> Task:
+        """The same with so many images of every class to train on."""
+        shuffled = np.random.default_rng(seed).permutation(len(self.train))
+        labels = self.train_labels[shuffled]
+        taken = [shuffled[labels == one][:count] for one in np.unique(labels)]
+        places = np.concatenate(taken)
+        return replace(
+            self, train=self.train[places], train_labels=self.train_labels[places]
+        )
+
     def network(self, seed: int) -> st.Network:
         """LeNet-5 trained on the training images."""
         classes = np.unique(self.train_labels)
@@ -122,64 +134,57 @@ class Task:
         return self.scores(train, test, seed)
 
 
-def own_features(task: Task, seed: int) -> Table:
-    """Features of a network that was trained on the very images."""
-    network = task.network(seed)
-    table = {PIXELS: task.pixel_scores(seed)}
-    for layer in LAYERS:
-        table[layer] = task.feature_scores(network, layer, seed)
-    table[OWN] = {"softmax": network.score(task.test, task.test_labels)}
+def rows(task: Task, networks: Mapping[str, st.Network], seed: int) -> Table:
+    """The classifiers on pixels, and on the features of networks by name."""
+    table = {"pixels": task.pixel_scores(seed)}
+    for name, network in networks.items():
+        for layer in LAYERS:
+            table[f"{layer}, {name}"] = task.feature_scores(network, layer, seed)
     return table
 
 
-def new_classes(task: Task, seed: int) -> Table:
-    """Features of a network that has seen other digits than those to tell apart."""
-    network = task.only(range(5)).network(seed)
-    new = task.only(range(5, 10))
-    table = {PIXELS: new.pixel_scores(seed)}
-    for layer in LAYERS:
-        table[layer] = new.feature_scores(network, layer, seed)
-    return table
-
-
-def transfer(task: Task, digits: Task, seed: int) -> Table:
-    """Features of networks that were trained on digits, on nothing, and on these images."""
-    table = {PIXELS: task.pixel_scores(seed)}
-    trained = digits.network(seed)
-    for layer in LAYERS:
-        table[f"{layer}, digits"] = task.feature_scores(trained, layer, seed)
-    untrained = st.lenet5(seed=seed)
-    for layer in LAYERS[:2]:
-        table[f"{layer}, untrained"] = task.feature_scores(untrained, layer, seed)
-    own = task.network(seed)
-    for layer in LAYERS:
-        table[f"{layer}, these"] = task.feature_scores(own, layer, seed)
-    table[OWN] = {"softmax": own.score(task.test, task.test_labels)}
-    return table
-
-
-def tables(
-    folder: str | None, group: str | None, seeds: range
-) -> Iterator[tuple[str, list[Table]]]:
-    """Yield each experiment's title with its table for every seed."""
+def on_digits(seeds: range) -> Iterator[tuple[str, list[Table]]]:
+    """Yield what needs no other data: each title with its table for every seed."""
     digits = Task.of(*st.load_data("digits"))
-    if folder is None:
-        yield "digits", [own_features(digits, seed) for seed in seeds]
-        yield "digits 5 to 9, network of 0 to 4", [new_classes(digits, s) for s in seeds]
-        return
-    found = []
+    known, new = digits.only(range(5)), digits.only(range(5, 10))
+    own, others, few = [], [], []
     for seed in seeds:
-        data = st.read_data(
-            folder,
-            reading=st.Reading(
-                SIDE, color="grey", validation=0, test_share=0.25, group=group, seed=seed
-            ),
+        network = digits.network(seed)
+        answer = {"softmax": network.score(digits.test, digits.test_labels)}
+        own.append(rows(digits, {"network of digits": network}, seed) | {ANSWER: answer})
+        networks = {"network of 0 to 4": known.network(seed)}
+        others.append(rows(new, networks, seed))
+        few.append(rows(new.few(FEW, seed), networks, seed))
+    yield "digits", own
+    yield "digits 5 to 9", others
+    yield f"digits 5 to 9, {FEW} of each", few
+
+
+def on_folder(
+    folder: str, group: str | None, seeds: range
+) -> Iterator[tuple[str, list[Table]]]:
+    """Yield transfer from digits to other images, and back."""
+    digits = Task.of(*st.load_data("digits"))
+    there, back = [], []
+    for seed in seeds:
+        reading = st.Reading(
+            SIDE, color="grey", validation=0, test_share=0.25, group=group, seed=seed
         )
+        data = st.read_data(folder, reading=reading)
         if data.test is None:
             raise st.DataError(f"{data.name} has no image to spare for testing")
-        task = Task.of(data.training, data.test)
-        found.append(transfer(task, digits, seed))
-    yield f"{data.name}, in grey of {SIDE}x{SIDE}", found
+        these = Task.of(data.training, data.test)
+        own = these.network(seed)
+        networks = {
+            "network of digits": digits.network(seed),
+            "untrained network": st.lenet5(seed=seed),
+            f"network of {data.name}": own,
+        }
+        answer = {"softmax": own.score(these.test, these.test_labels)}
+        there.append(rows(these, networks, seed) | {ANSWER: answer})
+        back.append(rows(digits, {f"network of {data.name}": own}, seed))
+    yield f"{data.name}, grey, {SIDE}x{SIDE}", there
+    yield "digits", back
 
 
 def summarised(found: list[Table]) -> dict[str, dict[str, dict[str, float]]]:
@@ -201,13 +206,13 @@ def summarised(found: list[Table]) -> dict[str, dict[str, dict[str, float]]]:
 def printed(title: str, table: dict[str, dict[str, dict[str, float]]]) -> str:
     """A table as text; what stands alone in its row stands under its own name."""
     columns = list(next(iter(table.values())))
-    lines = [f"{title:28}" + "".join(f"{name:>22}" for name in columns)]
+    lines = [f"{title:36}" + "".join(f"{name:>22}" for name in columns)]
     for row, scores in table.items():
         cells = [
             f"{100 * one['mean']:.1f} ± {100 * one['deviation']:.1f}"
             for one in scores.values()
         ]
-        lines.append(f"{row:28}" + "".join(f"{cell:>22}" for cell in cells))
+        lines.append(f"{row:36}" + "".join(f"{cell:>22}" for cell in cells))
     return "\n".join(lines)
 
 
@@ -226,9 +231,13 @@ def main() -> None:
         parser.error("--seeds must be at least 1")
     if chosen.group and not chosen.folder:
         parser.error("--group belongs to a FOLDER")
-    started, results = time.monotonic(), {}
+    started, results, seeds = time.monotonic(), {}, range(chosen.seeds)
+    if chosen.folder:
+        experiments = on_folder(chosen.folder, chosen.group, seeds)
+    else:
+        experiments = on_digits(seeds)
     try:
-        for title, found in tables(chosen.folder, chosen.group, range(chosen.seeds)):
+        for title, found in experiments:
             results[title] = summarised(found)
             if not chosen.json:
                 print(printed(title, results[title]), end="\n\n", flush=True)

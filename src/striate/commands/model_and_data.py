@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..arguments import spell
 from ..data import Dataset
 from ..data.load import is_published, load_published
-from ..errors import DataError
+from ..errors import DataError, ShapeError
 from ..images.preprocess import Preprocessing
 from ..network import Network, load
 from .console import Console
@@ -42,7 +43,8 @@ def read_parts(
     """Return all images of a data set, by what they were to the network of `model`.
 
     A published data set has the parts it was published with. Raises DataError for data
-    that cannot be read, ModelFileError where the model's record is damaged.
+    that cannot be read, ShapeError for those of another size than the model's images,
+    ModelFileError where the model's record is damaged.
     """
     from ..data.learned import NamedPart, read_learned
 
@@ -54,6 +56,7 @@ def read_parts(
                 strict=True,
             )
         )
+        _check_size(network, model, published["training"])
         return {
             part: NamedPart(images, tuple(f"{part}[{at}]" for at in range(len(images))))
             for part, images in published.items()
@@ -63,6 +66,17 @@ def read_parts(
     for note in notes:
         console.note(note)
     return parts
+
+
+def _check_size(network: Network, model: str, images: Dataset) -> None:
+    """Refuse a published data set, which is never fitted, of another size or colour."""
+    known, shape = network.preprocessing, images.images.shape[1:]
+    if known and shape != (*known.image_size, known.channels):
+        raise ShapeError(
+            f"{images.name} has images of {spell(shape)}, but {model} takes "
+            f"{spell((*known.image_size, known.channels))}; give it a data set of that "
+            "size, or image files in a folder, which are fitted."
+        )
 
 
 def _of_files(network: Network, model: str) -> Preprocessing:
