@@ -43,6 +43,7 @@ import striate as st
 # default), and the 84 of the last hidden layer.
 LAYERS = ("pool1", "flatten1", "relu4")
 ANSWER = "the network's own answer"
+UNTRAINED = "untrained network"
 FEW = 10  # images of a class
 SIDE = 28  # pixels of a digit
 EPOCHS = 20
@@ -116,9 +117,7 @@ class Task:
         """Train every classifier on rows of numbers, and test it."""
         train, test = (rows.reshape(len(rows), -1) for rows in (train, test))
         return {
-            name: float(
-                one.fit(train, self.train_labels).score(test, self.test_labels)
-            )
+            name: float(one.fit(train, self.train_labels).score(test, self.test_labels))
             for name, one in classifiers(seed).items()
         }
 
@@ -150,8 +149,9 @@ def on_digits(seeds: range) -> Iterator[tuple[str, list[Table]]]:
     own, others, few = [], [], []
     for seed in seeds:
         network = digits.network(seed)
+        networks = {"network of digits": network, UNTRAINED: st.lenet5(seed=seed)}
         answer = {"softmax": network.score(digits.test, digits.test_labels)}
-        own.append(rows(digits, {"network of digits": network}, seed) | {ANSWER: answer})
+        own.append(rows(digits, networks, seed) | {ANSWER: answer})
         networks = {"network of 0 to 4": known.network(seed)}
         others.append(rows(new, networks, seed))
         few.append(rows(new.few(FEW, seed), networks, seed))
@@ -177,7 +177,7 @@ def on_folder(
         own = these.network(seed)
         networks = {
             "network of digits": digits.network(seed),
-            "untrained network": st.lenet5(seed=seed),
+            UNTRAINED: st.lenet5(seed=seed),
             f"network of {data.name}": own,
         }
         answer = {"softmax": own.score(these.test, these.test_labels)}

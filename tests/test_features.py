@@ -69,7 +69,10 @@ def test_features_are_what_is_classified() -> None:
         ([st.Conv2D(2, 3), st.ReLU(), st.Conv2D(3, 1), st.GlobalAvgPool2D()], "relu1"),
         # Nothing here classifies.
         ([st.Conv2D(2, 3), st.ReLU(), st.MaxPool2D(2)], "pool1"),
-        ([st.Conv2D(2, 3), st.Residual([st.Conv2D(2, 1)]), st.GlobalAvgPool2D()], "pool1"),
+        (
+            [st.Conv2D(2, 3), st.Residual([st.Conv2D(2, 1)]), st.GlobalAvgPool2D()],
+            "pool1",
+        ),
         ([st.MaxPool2D(2), st.Flatten()], "flatten1"),
     ],
 )
@@ -118,7 +121,9 @@ def test_memory_holds_a_batch_however_many_images_there_are(
     """40 MB of features and 2.6 MB of images go by in pieces of 256 kB."""
     np.save(tmp_path / "images.npy", np.tile(IMAGES, (200, 1, 1, 1)))
     images = np.load(tmp_path / "images.npy", mmap_mode="r")
-    net.features(images[:20], "conv1", out=tmp_path / "few.npy")  # imports what it needs
+    net.features(
+        images[:20], "conv1", out=tmp_path / "few.npy"
+    )  # imports what it needs
     tracemalloc.start()
     try:
         mapped = net.features(
@@ -152,7 +157,7 @@ def test_images_that_do_not_fit_are_told_and_nothing_is_written(
         (np.zeros((2, 16, 16, 3), np.uint8), "in colour"),
         (np.zeros((0, 16, 16, 1), np.uint8), "hold nothing"),
         (np.full((2, 16, 16, 1), np.nan, np.float32), "must be finite"),
-        (5, "a single number"),
+        (np.uint8(5), "a single number"),
         (None, "must be an array"),
     ):
         with pytest.raises((st.ShapeError, st.DataError), match=text):
@@ -166,20 +171,24 @@ def test_what_features_cannot_be_put_into_is_told(
     for out in (tmp_path / "features.npz", "features", tmp_path):
         with pytest.raises(st.UsageError, match=r"file that ends in \.npy, not"):
             net.features(IMAGES, out=out)
-    with pytest.raises(st.DataError, match="cannot be written as .*there is no folder"):
+    with pytest.raises(
+        st.DataError, match=r"cannot be written as .*there is no folder"
+    ):
         net.features(IMAGES, out=tmp_path / "none" / "features.npy")
     (tmp_path / "folder.npy").mkdir()
     with pytest.raises(st.DataError, match="that is a folder"):
         net.features(IMAGES, out=tmp_path / "folder.npy")
-    with pytest.raises(st.ShapeError, match="must be of shape 50x16, .* but is 16x50"):
+    with pytest.raises(st.ShapeError, match=r"must be of shape 50x16, .* but is 16x50"):
         net.features(IMAGES, out=np.empty((16, 50), np.float32))
-    with pytest.raises(st.UsageError, match="float32 or float64 .* but is float16"):
+    with pytest.raises(st.UsageError, match=r"float32 or float64 .* but is float16"):
         net.features(IMAGES, out=np.empty((50, 16), np.float16))
     fixed = np.zeros((50, 16), np.float32)
     fixed.flags.writeable = False
     with pytest.raises(st.UsageError, match="is float32 and read-only"):
         net.features(IMAGES, out=fixed)
-    with pytest.raises(TypeError, match=r"path of a file that ends in \.npy, or an arr"):
+    with pytest.raises(
+        TypeError, match=r"path of a file that ends in \.npy, or an arr"
+    ):
         net.features(IMAGES, out=[[0.0]])  # type: ignore[arg-type]
 
 
@@ -209,7 +218,7 @@ def test_a_file_without_room_is_told_and_leaves_nothing(
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
     try:
-        with pytest.raises(st.DataError, match="cannot be written as .*has room"):
+        with pytest.raises(st.DataError, match=r"cannot be written as .*has room"):
             net.features(IMAGES, "conv1", out=tmp_path / "features.npy", batch_size=9)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -220,8 +229,6 @@ def test_features_beyond_memory_are_refused_with_the_way_out(
     net: st.Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = np.broadcast_to(IMAGES[:1], (10_000, 16, 16, 1))
-    monkeypatch.setattr(
-        "striate.engine.machine.available_memory", lambda: 2**25
-    )
+    monkeypatch.setattr("striate.engine.machine.available_memory", lambda: 2**25)
     with pytest.raises(st.UsageError, match=r'864 features .* give out="features.npy"'):
         net.features(images, "conv1", batch_size=16)

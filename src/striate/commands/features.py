@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..data.learned import NamedPart
 
 ALL = "all"
+ARRAYS = ("features", "labels", "classes", "names", "parts", "layer", "shape")
 
 
 @click.command()
@@ -54,7 +55,13 @@ ALL = "all"
 )
 @common_options
 def features(
-    console: Console, /, model: str, data: str, output: str | None, layer: str, part: str
+    console: Console,
+    /,
+    model: str,
+    data: str,
+    output: str | None,
+    layer: str | None,
+    part: str,
 ) -> int:
     """Write what a layer makes of the images of DATA, for other classifiers.
 
@@ -161,20 +168,19 @@ def _text(
     path: Path, one: ResolvedLayer, shape: tuple[int, int], values: dict[str, Any]
 ) -> str:
     """Say what was written and how it is used."""
-    order = ""
+    source = f"what leaves {one.name}"
     if len(one.output_shape) == 3:
-        order = f", {spell(one.output_shape)} in the order channel, row, column"
+        source += f", {spell(one.output_shape)} in the order channel, row, column"
     each = ", ".join(f"{part} {count:,}" for part, count in values["parts"].items())
+    images, numbers = counted(shape[0], "image"), counted(shape[1], "feature")
     many = {"training"} < set(values["parts"])
     rows = "[train]" if many else ""
     lines = [
-        f"{counted(shape[0], 'image')} ({each}), {counted(shape[1], 'feature')} each: "
-        f"what leaves {one.name}{order}",
-        f"features {path}, {in_bytes(values['bytes'])}: "
-        "features, labels, classes, names, parts, layer, shape",
+        f"{images} ({each}), {numbers} each: {source}",
+        f"features {path}, {in_bytes(values['bytes'])}: {', '.join(ARRAYS)}",
         "",
         "To train another classifier on them:",
-        f'  data = np.load("{path}")',
+        f"  data = np.load({str(path)!r})",
     ]
     if many:
         lines.append('  train = data["parts"] == "training"')

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import DataError
 from ..images.preprocess import Preprocessing
 from .dataset import Dataset
 from .listing import PARTS
@@ -59,6 +60,11 @@ def read_learned(
         # One part behind the other: then each is a slice of the pixels, never a copy.
         places = np.argsort(codes, kind="stable")
         places = places[images.readable[places]]
+        if not len(places):
+            raise DataError(
+                f"{images.listing.name} has no image that can be read: "
+                f"{next(iter(images.index.faults.values()))}"
+            )
         dataset, places, notes = images.decoded(places, known, workers, keep=keep)
     if images.split is None and not images.listing.parts:
         notes.append(

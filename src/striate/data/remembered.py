@@ -107,7 +107,5 @@ class Remembered:
         unreadable = [*self.index.faults.values(), *found.faults.values()]
         kept = np.delete(places, list(found.faults))
         labels = self.listing.labels[kept]
-        dataset = Dataset(
-            found.pixels, labels, self.listing.classes, self.listing.name
-        )
+        dataset = Dataset(found.pixels, labels, self.listing.classes, self.listing.name)
         return dataset, kept, unreadable_note(unreadable, len(self.listing))
