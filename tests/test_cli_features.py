@@ -208,6 +208,24 @@ def test_mistakes_are_told_before_anything_is_computed(
     assert not os.listdir(tmp_path)
 
 
+def test_images_that_cannot_be_read_are_left_out_and_told(
+    model: Path, tmp_path: Path
+) -> None:
+    folder = write_images(tmp_path / "folder", {"a": ["1", "2"]})
+    (folder / "a" / "1.png").write_bytes(b"no image")
+    out = tmp_path / "features.npz"
+    result = run("features", model, folder, "-o", out)
+    assert result.exit_code == 0, result.stderr
+    assert "1 of 2 images cannot be read and is left out" in result.stderr
+    assert arrays(out)["names"].tolist() == ["a/2.png"]
+    out.unlink()
+    (folder / "a" / "2.png").write_bytes(b"nor this")
+    result = run("features", model, folder, "-o", out)
+    assert result.exit_code == 3
+    assert "folder has no image that can be read: " in result.stderr
+    assert not out.exists()
+
+
 def test_models_that_the_data_do_not_fit_say_how(tmp_path: Path) -> None:
     pixels = RNG.integers(0, 256, (4, 32, 32, 3), np.uint8)
     coloured = st.lenet5(input_shape=(32, 32, 3), classes=2)
