@@ -20,7 +20,9 @@ def shell_blocks(guide: Path) -> list[str]:
     return [block for block in blocks if not INSTALLING.search(block)]
 
 
-@pytest.mark.parametrize("guide", ["README.md", "docs/your-images.md"])
+@pytest.mark.parametrize(
+    "guide", ["README.md", "docs/your-images.md", "docs/features.md"]
+)
 def test_the_commands_of_a_guide_run(guide: str, tmp_path: Path) -> None:
     blocks = shell_blocks(ROOT / guide)
     assert blocks

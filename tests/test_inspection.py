@@ -81,8 +81,6 @@ def test_unknown_layers_are_named_with_the_known_ones():
             net.activations(X, ask)
     with pytest.raises(TypeError, match="by its name or index"):
         net.activations(X, 1.5)
-    with pytest.raises(st.UsageError, match="has none; ask activations"):
-        st.Network([st.Conv2D(2, 3)], (8, 8, 2)).features(X)
 
 
 def test_gradient_of_a_unit_of_the_first_convolution_is_its_kernel():

@@ -1,4 +1,4 @@
-"""The lecture's numbers, M1 to M7, through the public interface."""
+"""The lecture's numbers, M1 to M8, through the public interface."""
 
 from __future__ import annotations
 
@@ -255,3 +255,38 @@ def test_m7_lenet5_learns_the_digits() -> None:
     network = st.lenet5()
     network.fit(train.images, train.labels, epochs=3, batch_size=32)
     assert network.score(test.images, test.labels) > 0.9
+
+
+# ------------------------------------------- M8: the convolutional part gives features
+
+
+def test_m8_an_mlp_classifies_on_the_features_of_the_convolutional_part() -> None:
+    """Nothing but the features reaches the dense layers: they give the same logits."""
+    network = st.lenet5(seed=2)
+    images = np.random.default_rng(5).integers(0, 256, (20, 28, 28), np.uint8)
+    features = network.features(images)
+    mlp = st.Network(
+        [st.Flatten(), *network.layers[-5:]], input_shape=(1, 1, features.shape[1])
+    )
+    mlp.set_weights(
+        {name: w for name, w in network.weights.items() if name.startswith("dense")}
+    )
+    found = mlp.logits(features[:, None, None, :])
+    np.testing.assert_allclose(found, network.logits(images), rtol=1e-5, atol=1e-5)
+
+
+def test_m8_a_linear_classifier_does_better_on_features_than_on_pixels() -> None:
+    """By least squares it makes less than half as many errors."""
+    train, test = st.load_data("digits")
+    network = st.lenet5()
+    network.fit(train.images, train.labels, epochs=3, batch_size=32)
+
+    def errors(*parts: np.ndarray) -> float:
+        rows, others = (np.c_[x, np.ones(len(x))].astype(float) for x in parts)
+        square = rows.T @ rows + np.eye(rows.shape[1])
+        weights = np.linalg.solve(square, rows.T @ np.eye(10)[train.labels])
+        return float(np.mean((others @ weights).argmax(1) != test.labels))
+
+    pixels = (part.images.reshape(len(part), -1) / 255 for part in (train, test))
+    features = (network.features(part.images) for part in (train, test))
+    assert errors(*features) < errors(*pixels) / 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,11 +24,13 @@ from .images.inputs import (
     sample_weights,
 )
 from .images.labels import as_labels
-from .layers import Dense
 from .resolve import ResolvedLayer, find_layer
 from .stack import Stack
 from .training.evaluation import Examples
 from .training.settings import check_label_smoothing
+
+if TYPE_CHECKING:
+    from .features import Output
 
 Unit = int | Sequence[int] | NDArray[np.integer[Any]]
 """A unit of a layer: (row, column, channel), or its number in a flat one; or N of them."""
@@ -173,29 +175,65 @@ class Inspection(Stack):
             yield slice(start, stop), dict(zip(names, outputs, strict=True))
             del outputs
 
+    @property
+    def feature_layer(self) -> str:
+        """The name of the layer whose output `features` takes unless told otherwise.
+
+        What is classified: the layer before the first Dense one, Dropout passed over
+        (lenet5: flatten1; mobilenet and resnet: the mean of every map). In a network
+        without a Dense layer that ends flat, the one before the last convolution, which
+        gives each class its map; in any other, the last. Raises UsageError where the
+        classifier reads the images themselves.
+        """
+        from .features import before_classifier
+
+        return before_classifier(self.resolved).name
+
     def features(
         self,
         images: object,
+        layer: str | int | None = None,
         *,
+        out: Output | None = None,
+        batch_size: int | None = None,
         preprocessed: bool = False,
         invert: bool = False,
         threads: int | None = None,
     ) -> Floats:
-        """Return what enters the first Dense layer, N,D, in channel, row, column order.
+        """Return what leaves a layer, flat, for every image: N,D for other classifiers.
 
-        Raises UsageError where there is no Dense layer.
+        Volumes become rows in the order channel, row, column, as Flatten has it.
+
+        Arguments:
+            images: may be mapped from a file; some are computed at a time.
+            layer: its name or index; by default `feature_layer`.
+            out: where to put the features: the path of a file that ends in .npy, which
+                is written whole or not at all and returned mapped, to read only; or an
+                array N,D of float32 or float64. Without it they are in memory.
+            batch_size: images at a time; by default so many that memory stays small.
+
+        Raises UsageError for layers there are not and for what `out` cannot be,
+        ShapeError for an array of another shape, DataError where the file cannot be
+        written.
         Source: the lecture's M8, the convolutional part as a feature extractor.
+
+        >>> from striate import lenet5
+        >>> images = np.zeros((5, 28, 28), np.uint8)
+        >>> lenet5().features(images).shape, lenet5().features(images, "pool1").shape
+        ((5, 400), (5, 1176))
         """
-        dense = [one for one in self.resolved if isinstance(one.layer, Dense)]
-        if not dense:
-            raise UsageError(
-                "features are what enters the first Dense layer, but this network has "
-                "none; ask activations for the layer you want."
-            )
-        # Images are not flat, so a layer before the first Dense made them so.
-        before = list(dense[0].inputs)
-        inputs = self._inputs(images, preprocessed, invert)
-        return self.engine.forward(inputs, before, threads=threads)[0]
+        from .features import features  # not needed to predict, as files are not
+
+        return features(
+            self,
+            images,
+            layer,
+            out,
+            batch_size=batch_size,
+            preprocessed=preprocessed,
+            invert=invert,
+            threads=threads,
+        )
 
     def prepared(
         self, images: object, *, preprocessed: bool = False, invert: bool = False

@@ -86,7 +86,7 @@ class Workers:
         found: list[Result | DataError] = []
         self._seconds, self._images = 0.0, 0
         pool = ThreadPoolExecutor(self._threads)
-        with silence, _bar(count, words, self._quiet) as bar:
+        with silence, bar_of_images(count, words, self._quiet) as bar:
             try:
                 for some in pool.map(share, starts):
                     found += some
@@ -169,7 +169,8 @@ def _new_process() -> Process | None:
     return None
 
 
-def _bar(count: int, words: str, quiet: bool) -> tqdm[None]:
+def bar_of_images(count: int, words: str, quiet: bool) -> tqdm[None]:
+    """A bar on a terminal's stderr that shows how many of the images are done."""
     from tqdm import tqdm
 
     return tqdm(

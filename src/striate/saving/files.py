@@ -1,11 +1,14 @@
-"""Writing a file whole or not at all, for models and run folders."""
+"""Writing a file whole or not at all, for models, run folders and features."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 def check_destination(path: str | os.PathLike[str]) -> Path:
@@ -29,16 +32,24 @@ def check_destination(path: str | os.PathLike[str]) -> Path:
 
 
 def replace_file(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write ``content`` to a temporary file in the same folder, fsync, and rename.
-
-    A reader sees the old file or the new one; after any error, interruption or power
-    cut the old one is still there. A new file gets the mode the umask allows, a
-    replaced one keeps its own. Raises OSError.
+    """Write ``content`` as a file that is there whole or not at all. Raises OSError.
 
     >>> import tempfile
     >>> file = Path(tempfile.mkdtemp()) / "a.txt"
     >>> replace_file(file, b"one"), replace_file(file, b"two"), file.read_text()
     (None, None, 'two')
+    """
+    with replacing(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Give a temporary file in the same folder; after the block, fsync and rename.
+
+    A reader sees the old file or the new one; after any error, interruption or power
+    cut the old one is still there. A new file gets the mode the umask allows, a
+    replaced one keeps its own. Raises OSError.
     """
     target = check_destination(path)
     temporary = _temporary(target)
@@ -46,7 +57,7 @@ def replace_file(path: str | os.PathLike[str], content: bytes) -> None:
         with open(temporary, "xb") as file:
             if target.exists():
                 os.fchmod(file.fileno(), stat.S_IMODE(target.stat().st_mode))
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
