@@ -191,7 +191,7 @@ def test_maps_that_never_fire_are_said_to() -> None:
     network.set_weights(dict(network.weights) | {"conv1.bias": bias})
     page = page_of(network, dataset)
     assert "never fires for any of these pictures" in page.text
-    assert "map 1 of relu1 is dead" in page.text
+    assert "Map 1 of relu1 is dead" in page.text
 
 
 def test_answers_that_are_no_numbers_are_an_error() -> None:

@@ -152,7 +152,7 @@ _EXPLAINED = {
     "ScaledTanh": "Scaled tanh squeezes the answers between -1.7 and 1.7",
     "Sigmoid": "A sigmoid squeezes the answers between 0 and 1",
     "LeakyReLU": "Leaky ReLU makes what is negative small",
-    "Residual": "What entered the block is added (a residual connection)",
+    "Residual": "By a residual connection what entered the block is added",
     "Dropout": "Dropout left out some numbers at random in training",
     "Flatten": "Then all maps are laid out as one row of numbers",
 }

@@ -69,8 +69,9 @@ def _health_section(findings: Findings) -> Markup:
     elif diagnosis.healthy:
         found = element("p", "Nothing of that kind was found.")
     else:
-        lines = [line for line in str(diagnosis).splitlines() if line[:2] == "- "]
-        found = element("ul", *(element("li", line[2:]) for line in lines))
+        lines = [line[2:] for line in str(diagnosis).splitlines() if line[:2] == "- "]
+        said = (f"{line[:1].upper()}{line[1:]}" for line in lines)
+        found = element("ul", *(element("li", line) for line in said))
     return element(
         "section",
         element("h2", "Health"),
