@@ -260,8 +260,9 @@ def test_contradictions_and_what_there_is_not_are_refused() -> None:
         explain.saliency(net, X, layer="conv7", unit=0)
     with pytest.raises(st.ShapeError, match="no unit"):
         explain.saliency(net, X, layer="conv1", unit=(9, 0, 0))
-    with pytest.raises(st.DataError, match="target"):
-        explain.saliency(net, X, target=4)
+    for target in (4, [0, 1, 2, 3, 7]):
+        with pytest.raises(st.DataError, match="the classes are 0, 1, 2, 3"):
+            explain.saliency(net, X, target=target)
     with pytest.raises(st.ShapeError, match="target must be one"):
         explain.saliency(net, X, target=[1, 2])
     with pytest.raises(

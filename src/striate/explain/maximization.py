@@ -24,9 +24,7 @@ from .objectives import Objective, Of, objective
 from .question import TOGETHER
 from .transforms import Movement, Transforms
 
-RATE = (
-    0.05  # of Adam; gradients are normalised first, so it is a share of a field's range
-)
+RATE = 0.05  # of Adam; fields are of length 1, so it does for every network
 MOMENTS = 0.9, 0.99
 START = 0.1  # standard deviation of the fields at first
 NOISE = 1 << 31  # streams of noise begin here, those of movements at 0
@@ -67,7 +65,7 @@ def maximize(
     layer: str | int | None = None,
     unit: object = None,
     channel: object = None,
-    of: Of = "centre",
+    of: Of = "center",
     steps: int = 128,
     transforms: Transforms | None = Transforms(),  # noqa: B008 - frozen
     smoothness: float = 1.25,
@@ -84,7 +82,7 @@ def maximize(
         unit: (row, column, channel) of a unit, or its number in a flat layer; or
             several of these, or, in a flat layer, all by default.
         channel: a feature map or several; all by default.
-        of: which of a feature map's units: the one in the "centre", or the "mean".
+        of: which of a feature map's units: the one in the "center", or the "mean".
         steps: of gradient ascent.
         transforms: the movements that pictures must bear; None leaves them out.
         smoothness: amplitudes fall with the frequency to this power, in photographs

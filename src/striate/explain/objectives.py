@@ -17,7 +17,7 @@ from ..network import Network
 from ..receptive import receptive_field
 from ..resolve import ResolvedLayer, find_layer
 
-Of = Literal["centre", "mean"]
+Of = Literal["center", "mean"]
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ def objective(
     of: Of,
 ) -> Objective:
     """Settle what is to be made large; `maximize` says what the arguments are."""
-    if of not in ("centre", "mean"):
-        raise ValueError(f"maximize: of must be 'centre' or 'mean', not {shown(of)}.")
+    if of not in ("center", "mean"):
+        raise ValueError(f"maximize: of must be 'center' or 'mean', not {shown(of)}.")
     inner = unit is not None or channel is not None
     if (
         (target is not None and (layer is not None or inner))
@@ -87,17 +87,10 @@ def objective(
 
 
 def _of_classes(network: Network, target: object) -> Objective:
-    last, count = network.resolved[-1], network.outputs
-    names = network.classes or tuple(range(count))
+    last = network.resolved[-1]
+    names = network.classes or tuple(range(network.outputs))
     wanted = np.atleast_1d(np.asarray(names if target is None else target))
-    indices, _ = as_labels(
-        wanted, len(wanted), network.classes, outputs=count, what="target"
-    )
-    if indices.max() >= count:  # without known classes all numbers are taken for some
-        raise UsageError(
-            f"maximize: there is no class {indices.max()}; the network tells {count} "
-            f"apart, 0 to {count - 1}."
-        )
+    indices, _ = as_labels(wanted, len(wanted), names, what="target")
     units = tuple(names[index] for index in indices)
     return _settled(network, last, units, indices[:, None].astype(np.intp))
 
@@ -142,7 +135,7 @@ def _of_maps(
             f"there is no channel {max(wanted)} in {one.name}, which has {channels}, "
             f"counted from 0 to {channels - 1}."
         )
-    if of == "centre":
+    if of == "center":
         first = (height // 2 * width + width // 2) * channels
         places = first + np.array(wanted)[:, None]
         return _settled(network, one, tuple(wanted), places)

@@ -72,16 +72,10 @@ class Question:
         classes = np.asarray(target)
         if classes.ndim == 0:
             classes = np.repeat(classes, given.count)
-        indices, _ = as_labels(
-            classes,
-            given.count,
-            network.classes,
-            outputs=network.outputs,
-            what="target",
-        )
-        return cls(
-            network, given, network.resolved[-1], indices.astype(np.intp), threads
-        )
+        names = network.classes or tuple(range(network.outputs))
+        indices, _ = as_labels(classes, given.count, names, what="target")
+        units = indices.astype(np.intp)
+        return cls(network, given, network.resolved[-1], units, threads)
 
     @property
     def count(self) -> int:

@@ -24,6 +24,9 @@ class Transforms:
         shift: up to such a share of what the unit sees, down and across (jitter).
         rotation: up to so many degrees to either side.
         scale: up to such a share larger or smaller.
+
+    >>> Transforms(rotation=0)  # for what stands upright, as letters do
+    Transforms(shift=0.05, rotation=0, scale=0.08)
     """
 
     shift: float = 0.05
