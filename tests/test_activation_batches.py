@@ -84,6 +84,7 @@ PROGRAM = """
 import resource, sys
 import numpy as np
 import striate as st
+from striate import explain
 
 images = np.lib.format.open_memmap(sys.argv[1], mode="r")
 net = st.Network([st.AvgPool2D(8), st.Conv2D(8, 1)], images.shape[1:])
@@ -100,6 +101,9 @@ seen = 0
 for places, batch in net.activation_batches(images, threads=1):
     seen += len(batch["conv1"])
 assert seen == len(images), seen
+top = explain.top_patches(net, images, "conv1", threads=1)["conv1"]
+assert (top.images == np.arange(9)).all(), top.images
+assert len(top.crops(images)[0]) == 9
 """
 
 

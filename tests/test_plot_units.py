@@ -72,6 +72,10 @@ def test_patches_of_chosen_maps_from_files(tmp_path: Path) -> None:
     figure = patches_figure(top, top.crops_from_files(files), maps=[17, 3])
     assert "17" in words(figure, tmp_path)
     assert len(figure.axes[0].images) == 6
+    with pytest.raises(st.UsageError, match="no map 20 in conv1; its 20 are counted"):
+        patches_figure(top, top.crops(IMAGES), maps=[20])
+    with pytest.raises(ValueError, match="most must be a whole number of at least 1"):
+        filters_figure(net, most=0)
 
 
 def test_units_alone_and_maps_that_are_no_numbers(tmp_path: Path) -> None:

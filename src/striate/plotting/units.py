@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arguments import spell
+from ..arguments import spell, whole_number
+from ..errors import UsageError
 from ..explain.filters import filter_pictures, filtering_layer, map_pictures
 from ..explain.pixels import input_pixels
 from ..receptive import receptive_field
@@ -47,6 +48,7 @@ def filters_figure(
     Raises UsageError for layers without filters, and without matplotlib.
     """
     one = filtering_layer(network, layer)
+    most = whole_number("filters_figure", "most", most)
     pictures = filter_pictures(network, one.name)
     cells = [(picture, f"{at}", 1.0) for at, picture in enumerate(pictures[:most])]
     shape = network.weights[f"{one.name}.weight"].shape
@@ -73,6 +75,7 @@ def maps_figure(
     below it. Raises UsageError without matplotlib, and what `Network.activations` raises.
     """
     one = find_layer(network.resolved, layer)
+    most = whole_number("maps_figure", "most", most)
     images = np.asarray(image)[None]
     kind = {"preprocessed": preprocessed, "invert": invert}
     activations = network.activations(images, one.name, **kind)[0]
@@ -110,10 +113,16 @@ def patches_figure(
         maps: which maps; by default the first twelve, which the title says.
 
     Below each patch stand the activation, the number of the image and the box in the
-    network's input, as [rows, columns]. Raises UsageError without matplotlib.
+    network's input, as [rows, columns]. Raises UsageError for maps there are not, and
+    without matplotlib.
     """
     count = len(top.images)
     shown = list(range(min(count, MOST_ROWS))) if maps is None else list(maps)
+    for at in shown:
+        if not 0 <= at < count:
+            raise UsageError(
+                f"there is no map {at} in {top.layer}; its {count} are counted from 0."
+            )
     boxes = top.boxes[shown]
     sides = (boxes[..., 2:] - boxes[..., :2]).max(axis=-1)
     # Clipped ones are smaller, and so they look, however many pixels a file has there.
