@@ -268,6 +268,15 @@ def test_explain_writes_a_page(model: Path, tmp_path: Path) -> None:
     assert all(isinstance(sentence, str) for sentence in values["findings"])
 
 
+def test_a_page_too_large_for_mail_is_said_to_be(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("striate.commands.explain.LARGE", 1000)
+    result = run("explain", model, "digits", "-o", tmp_path / "r.html", "--images", 1)
+    assert result.exit_code == 0
+    assert "too large for many mailboxes; give fewer --images" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

@@ -12,6 +12,9 @@ from .options import COUNT
 from .output import check_output, write_output
 from .report import Report
 
+LARGE = 10_000_000
+"""Bytes of a page from which on mail servers begin to refuse it."""
+
 
 @click.command()
 @click.argument("model")
@@ -52,6 +55,8 @@ def explain(
     findings = look_inside(network, dataset, report, images=images, say=console.note)
     console.note("drawing the page")
     size = write_output("page", path, explain_page(findings))
+    if size > LARGE:
+        console.note("the page is too large for many mailboxes; give fewer --images")
     console.result(
         f"page {path}, {size:,} bytes: {report.images:,} images, accuracy "
         f"{100 * report.accuracy:.2f} %",

@@ -13,7 +13,7 @@ from .findings import Findings
 from .pictures import at_most, on_picture, picture
 from .words import percent, size
 
-_STORED, _SHOWN = 160, 132  # longest side of a picture in the file, and on the page
+_STORED, _SHOWN = 132, 132  # longest side of a picture in the file, and on the page
 _MAP, _MAP_SHOWN = 40, 44  # likewise, of its maps
 _MAPS = 8  # of each layer
 
