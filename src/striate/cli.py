@@ -9,7 +9,17 @@ from typing import Any
 import click
 
 from . import __version__
-from .commands import data, doctor, lr_find, predict, summary, test, train
+from .commands import (
+    data,
+    design,
+    doctor,
+    lr_find,
+    predict,
+    shift,
+    summary,
+    test,
+    train,
+)
 from .commands.console import (
     FAILED,
     INTERRUPTED,
@@ -99,6 +109,8 @@ for _verb in (
     train.train,
     test.test,
     predict.predict,
+    shift.shift,
+    design.design_command,
     summary.summary,
     lr_find.lr_find,
     doctor.doctor,

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Any
-
 import click
 
 from ..data import Reading, read_data
 from ..errors import ModelFileError, UsageError
 from ..network import Network, load
-from ..zoo import NETWORKS, input_shape_for
+from ..zoo import NETWORKS
 from ..zoo.auto import choose
-from .choice import AUTO, named_network, width_option
+from .choice import AUTO, is_known, network_for, read_for, width_option
 from .console import Console, common_options
 from .data_options import data_options
 
@@ -33,23 +31,24 @@ def summary(
 ) -> int:
     """Show layers, shapes, parameters and receptive fields.
 
-    MODEL is a model file, NETWORK one of auto, lenet5, lenet5-1998, vgg, mobilenet and
-    resnet. With DATA, and the options that say how its images are read, a network is
-    shown as `striate train` would make it for these; else for its usual images and 10
-    classes.
+    MODEL is a model file, NETWORK one of auto, lenet5, lenet5-1998, lenet5-strided, vgg,
+    mobilenet and resnet, or a JSON file of `striate design`. With DATA, and the options
+    that say how its images are read, a network is shown as `striate train` would make it
+    for these; else for its usual images and 10 classes.
 
     \b
     Examples:
       striate summary lenet5
       striate summary vgg --width 32
       striate summary auto photos/
+      striate summary net.json photos/
       striate summary mnist-lenet5.safetensors --json
     """
     if model == AUTO and data is None:
         raise UsageError(
             "auto chooses by the images, so it needs DATA: striate summary auto photos/"
         )
-    if model in (AUTO, *NETWORKS):
+    if is_known(model) or model.lower().endswith(".json"):
         network = _untrained(console, model, data, width, reading)
     elif not os.path.exists(model):
         raise ModelFileError(
@@ -70,14 +69,14 @@ def summary(
 def _untrained(
     console: Console, name: str, data: str | None, width: int | None, reading: Reading
 ) -> Network:
-    """A network of the zoo as it would be trained: for data, or for its usual images."""
-    made_for: dict[str, Any] = {}
-    if data is not None:
-        loaded = read_data(data, reading=reading, quiet=console.quiet)
-        shape, classes = (*loaded.size, loaded.channels), loaded.training.classes
-        if name == AUTO:
-            choice = choose(shape, len(classes), len(loaded.training), width=width)
-            console.note(choice.why)
-            return choice.network
-        made_for = {"input_shape": input_shape_for(shape), "classes": len(classes)}
-    return named_network(name, width, **made_for)
+    """A network as it would be trained: for data, or for its usual images."""
+    if data is None:
+        return network_for(name, width)
+    reading = read_for(name, reading)
+    loaded = read_data(data, reading=reading, quiet=console.quiet)
+    shape, classes = (*loaded.size, loaded.channels), len(loaded.training.classes)
+    if name == AUTO:
+        choice = choose(shape, classes, len(loaded.training), width=width)
+        console.note(choice.why)
+        return choice.network
+    return network_for(name, width, shape, classes)

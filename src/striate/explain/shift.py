@@ -1,0 +1,382 @@
+"""Shifts: what moving an image does to the answers and to every layer (M4)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arguments import spell, whole_number
+from ..engine.weights import Floats
+from ..errors import DataError, UsageError
+from ..images.inputs import Images, prepare, prepared
+from ..images.labels import as_labels
+from ..layers import Dropout, Flatten
+from ..network import Network
+from ..receptive import receptive_field
+
+Numbers = NDArray[np.float64]
+
+DIRECTIONS = ((-1, 0), (1, 0), (0, -1), (0, 1))
+"""Up, down, left, right: what every figure of a shift is the mean over."""
+
+FARTHEST = 8  # pixels by default
+COMPARED = 1_000  # images whose features are compared; answers are counted for all
+_BATCH = 2**24  # bytes of activations held for a batch, for images where they were
+_INPUT = "input"
+
+
+@dataclass(frozen=True, eq=False)
+class LayerShift:
+    """How far a layer's features go when the image moves; arrays have one number a shift.
+
+    Distances are root mean squares over images and directions, divided by that between
+    two different images: 0 is no change, 1 as much as another image would be. NaN stands
+    where images do not differ, or nothing is left to compare.
+    """
+
+    name: str
+    jump: tuple[int, int]
+    change: Numbers
+    """Of all features, unit by unit; small where the layer is invariant."""
+    moved_along: Numbers
+    """The same after the unmoved image's map has been moved along by shift / jump, to the
+    nearest unit; 0 where the layer is equivariant. NaN for flat layers."""
+    maximum: Numbers
+    """Of each map's maximum; 0 where that is invariant. NaN for flat layers."""
+
+
+@dataclass(frozen=True, eq=False)
+class ShiftResponse:
+    """What shifts of `pixels` do to a network; arrays have one number a shift."""
+
+    pixels: tuple[int, ...]
+    images: int
+    compared: int
+    accuracy: Numbers | None
+    """The share of right answers; None without labels."""
+    same_answer: Numbers | None
+    """The share of images answered as they were unmoved; None without labels."""
+    layers: tuple[LayerShift, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as JSON can hold it; NaN becomes None."""
+        shares = {"accuracy": self.accuracy, "same_answer": self.same_answer}
+        return {
+            "pixels": list(self.pixels),
+            "images": self.images,
+            "compared": self.compared,
+            **{
+                name: None if values is None else values.tolist()
+                for name, values in shares.items()
+            },
+            "layers": [
+                {
+                    "name": layer.name,
+                    "jump": list(layer.jump),
+                    "change": _plain(layer.change),
+                    "moved_along": _plain(layer.moved_along),
+                    "maximum": _plain(layer.maximum),
+                }
+                for layer in self.layers
+            ],
+        }
+
+
+def shift_response(
+    network: Network,
+    images: object,
+    labels: object = None,
+    *,
+    pixels: Iterable[int] | None = None,
+    compared: int = COMPARED,
+    preprocessed: bool = False,
+    threads: int | None = None,
+) -> ShiftResponse:
+    """Move images up, down, left and right, and measure answers and every layer.
+
+    They move inside the network's input: what leaves it is lost, and the background of
+    the training images comes in. For features f, images x and shifts T of one length,
+    the change is
+
+        sqrt( mean |f(T x) - f(x)|^2  /  mean |f(x) - f(x')|^2 )
+
+    over x and T, and over pairs x, x' of different images: the features' own scale.
+
+    Arguments:
+        images: N,H,W,C, at least two.
+        labels: one for each image; without them only features are compared.
+        pixels: the shifts, each below the shorter side of the input; 0 to 8 by default.
+        compared: how many images' features are compared at most, evenly spaced.
+            Answers are counted for all images.
+
+    Images are taken in batches: memory does not grow with their number. Raises UsageError for
+    shifts that leave nothing, DataError for a single image, or a network whose numbers
+    are not finite.
+    Source: the lecture's M4; equivariance and invariance after Goodfellow, Bengio and
+    Courville, "Deep learning", 2016, chapter 9.
+
+    >>> from striate import Conv2D
+    >>> network = Network([Conv2D(4, 3)], (12, 12, 1))
+    >>> images = np.zeros((2, 12, 12, 1), np.float32)
+    >>> images[0, 5:7, 5:7] = images[1, 5:9, 5:9] = 1
+    >>> response = shift_response(network, images, pixels=[0, 2])
+    >>> conv = response.layers[1]
+    >>> conv.change.round(2), conv.moved_along.round(2), conv.maximum.round(2)
+    (array([0.  , 1.01]), array([0., 0.]), array([0., 0.]))
+    """
+    steps = _checked_pixels(network, pixels)
+    whole_number("shift_response", "compared", compared, minimum=2)
+    inputs = prepare(images, network.input_rule, preprocessed=preprocessed)
+    count = inputs.count
+    if count < 2:
+        raise DataError(
+            "shift_response compares with how much images differ, so it needs at least "
+            f"2 of them but gets {count}."
+        )
+    right = same = None
+    if labels is not None:
+        wanted, _ = as_labels(labels, count, network.classes, outputs=network.outputs)
+        right, same = _answers(network, inputs, wanted, steps, threads)
+    chosen = np.linspace(0, count - 1, min(count, compared)).round().astype(np.intp)
+    layers = _features(network, inputs, chosen, steps, threads)
+    return ShiftResponse(tuple(steps), count, len(chosen), right, same, layers)
+
+
+def moved(images: Floats, rows: int, columns: int, background: Floats) -> Floats:
+    """Return images N,H,W,C moved down and right (up and left where negative).
+
+    What comes into view is `background`, one value a channel.
+
+    >>> moved(np.arange(4.0).reshape(1, 2, 2, 1), 0, 1, np.array([9.0]))[0, :, :, 0]
+    array([[9., 0.],
+           [9., 2.]])
+    """
+    result = np.empty_like(images)
+    result[:] = background
+    (to_rows, from_rows), (to_columns, from_columns) = map(_overlap, (rows, columns))
+    result[:, to_rows, to_columns] = images[:, from_rows, from_columns]
+    return result
+
+
+def _overlap(step: int) -> tuple[slice, slice]:
+    """Where places lie after a move, and where they were."""
+    if step > 0:
+        return slice(step, None), slice(-step)
+    return slice(step or None), slice(-step, None)
+
+
+def _checked_pixels(network: Network, pixels: Iterable[int] | None) -> list[int]:
+    side = min(network.input_shape[:2])
+    if pixels is None:
+        return list(range(min(FARTHEST, side - 1) + 1))
+    steps = [whole_number("shift_response", "pixels", one, minimum=0) for one in pixels]
+    if not steps or max(steps) >= side:
+        raise UsageError(
+            f"shifts must be of 0 to {side - 1} pixels, as the network's input is "
+            f"{spell(network.input_shape[:2])}, but are {steps or 'none'}."
+        )
+    return steps
+
+
+def _answers(
+    network: Network,
+    inputs: Images,
+    labels: NDArray[np.int32],
+    steps: Sequence[int],
+    threads: int | None,
+) -> tuple[Numbers, Numbers]:
+    """The shares of right answers, and of answers as they were unmoved, by shift."""
+
+    def answers(images: Floats) -> NDArray[np.intp]:
+        logits = network.logits(images, preprocessed=True, threads=threads)
+        if not np.isfinite(logits).all():
+            raise _not_finite(network.resolved[-1].name)
+        return logits.argmax(axis=1)
+
+    hits = np.zeros((2, len(steps)))
+    rule = network.input_rule
+    size = _batch_size(4 * math.prod(network.input_shape))
+    for start in range(0, inputs.count, size):
+        part = slice(start, start + size)
+        images = prepared(inputs, rule, part)
+        before = answers(images)
+        for place, step in enumerate(steps):
+            for down, right in DIRECTIONS:
+                now = answers(moved(images, step * down, step * right, rule.background))
+                hits[:, place] += np.sum(now == labels[part]), np.sum(now == before)
+    right, same = hits / (len(DIRECTIONS) * inputs.count)
+    return right, same
+
+
+def _features(
+    network: Network,
+    inputs: Images,
+    chosen: NDArray[np.intp],
+    steps: Sequence[int],
+    threads: int | None,
+) -> tuple[LayerShift, ...]:
+    tallies = [_Tally(_INPUT, (1, 1), network.input_shape, len(steps))]
+    for one in network.resolved:
+        if not isinstance(one.layer, Flatten | Dropout):  # they change no feature
+            jump = receptive_field(network, one.index).jump
+            tallies.append(_Tally(one.name, jump, one.output_shape, len(steps)))
+    names = [tally.name for tally in tallies[1:]]
+
+    def features(images: Floats) -> dict[str, Floats]:
+        if not names:
+            return {_INPUT: images}
+        maps = network.activations(images, names, preprocessed=True, threads=threads)
+        return {_INPUT: images, **maps}
+
+    rule = network.input_rule
+    # Features of a batch, of the moved batch, and their difference in double precision.
+    size = _batch_size(16 * sum(math.prod(tally.shape) for tally in tallies))
+    for start in range(0, len(chosen), size):
+        images = prepared(inputs, rule, chosen[start : start + size])
+        unmoved = features(images)
+        for tally in tallies:
+            tally.see(unmoved[tally.name])
+        for place, step in enumerate(steps):
+            for way, (down, right) in enumerate(DIRECTIONS):
+                shift = step * down, step * right
+                now = features(moved(images, *shift, rule.background))
+                for tally in tallies:
+                    before = unmoved[tally.name]
+                    tally.compare(before, now[tally.name], place, way, shift)
+    return tuple(tally.result(steps) for tally in tallies)
+
+
+class _Tally:
+    """Sums over the images of one layer."""
+
+    def __init__(
+        self, name: str, jump: tuple[int, int], shape: tuple[int, ...], steps: int
+    ) -> None:
+        self.name, self.jump, self.shape = name, jump, shape
+        self.images = 0
+        self.whole = _Spread()
+        self.maxima = _Spread()
+        self.sums = np.zeros((3, steps, len(DIRECTIONS)))
+        """Of squared distances: of features, of features moved along, of maxima."""
+
+    @property
+    def mapped(self) -> bool:
+        """Whether there are maps, of which a maximum can be taken."""
+        return len(self.shape) == 3
+
+    def see(self, features: Floats) -> None:
+        """Take in the features of unmoved images."""
+        if not np.isfinite(features).all():
+            raise _not_finite(self.name)
+        self.images += len(features)
+        self.whole.add(features)
+        if self.mapped:
+            self.maxima.add(features.max(axis=(1, 2)))
+
+    def compare(
+        self,
+        before: Floats,
+        now: Floats,
+        place: int,
+        way: int,
+        shift: tuple[int, int],
+    ) -> None:
+        """Take in what a shift has made of them."""
+        self.sums[0, place, way] += _squares(now, before)
+        if not self.mapped:
+            return
+        to, since = self.along(shift)
+        self.sums[1, place, way] += _squares(now[:, *to], before[:, *since])
+        highest = now.max(axis=(1, 2)), before.max(axis=(1, 2))
+        self.sums[2, place, way] += _squares(*highest)
+
+    def along(self, shift: tuple[int, int]) -> tuple[tuple[slice, slice], ...]:
+        """Where units of the map are after a shift, and where they were."""
+        units = (
+            _nearest(step, jump) for step, jump in zip(shift, self.jump, strict=True)
+        )
+        rows, columns = map(_overlap, units)
+        return (rows[0], columns[0]), (rows[1], columns[1])
+
+    def result(self, steps: Sequence[int]) -> LayerShift:
+        """Divide by how much images differ."""
+        change, moved_along, maximum = np.full((3, len(steps)), np.nan)
+        pairs = self.images * len(DIRECTIONS)
+        spread = self.whole.squares()
+        change = _ratio(self.sums[0].sum(axis=1), pairs * spread.sum())
+        if self.mapped:
+            maximum = _ratio(
+                self.sums[2].sum(axis=1), pairs * self.maxima.squares().sum()
+            )
+            compared = np.zeros(len(steps))
+            for place, step in enumerate(steps):
+                for down, right in DIRECTIONS:
+                    _, since = self.along((step * down, step * right))
+                    compared[place] += spread[since].sum()
+            moved_along = _ratio(self.sums[1].sum(axis=1), self.images * compared)
+        return LayerShift(self.name, self.jump, change, moved_along, maximum)
+
+
+class _Spread:
+    """The mean squared distance between two different images, unit by unit."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._first: Numbers
+        self._sum: Numbers
+        self._square: Numbers
+
+    def add(self, features: Floats) -> None:
+        if not self.count:  # distances from one of them, so that nothing cancels
+            self._first = features[0].astype(np.float64)
+            self._sum, self._square = np.zeros((2, *self._first.shape))
+        self.count += len(features)
+        distance = features - self._first
+        self._sum += distance.sum(axis=0)
+        self._square += np.square(distance).sum(axis=0)
+
+    def squares(self) -> Numbers:
+        """Twice the variance."""
+        spread: Numbers = self._square - self._sum**2 / self.count
+        return np.maximum(spread, 0) * 2 / (self.count - 1)
+
+
+def _squares(one: Floats, other: Floats) -> float:
+    distance = np.subtract(one, other, dtype=np.float64).ravel()
+    return float(distance @ distance)
+
+
+def _ratio(sums: Numbers, scale: Numbers | float) -> Numbers:
+    """The root of a quotient; NaN where there is nothing to divide by."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.sqrt(np.where(np.asarray(scale) > 0, sums / scale, np.nan))
+
+
+def _nearest(step: int, jump: int) -> int:
+    """The units that a step in pixels is; of two that are as near the smaller number.
+
+    >>> _nearest(3, 2), _nearest(-3, 2), _nearest(4, 2)
+    (1, -1, 2)
+    """
+    units = math.ceil(abs(step) / jump - 0.5)
+    return units if step > 0 else -units
+
+
+def _batch_size(bytes_an_image: int) -> int:
+    return max(1, _BATCH // bytes_an_image)
+
+
+def _not_finite(layer: str) -> DataError:
+    return DataError(
+        f"{layer} puts out numbers that are not finite, with which nothing can be "
+        "compared; train the network anew, with a lower learning rate."
+    )
+
+
+def _plain(values: Numbers) -> list[float | None]:
+    return [value if math.isfinite(value) else None for value in values.tolist()]
