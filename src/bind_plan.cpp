@@ -2,6 +2,7 @@
 #include "bind.h"
 #include "dispatch.h"
 #include "run.h"
+#include "single.h"
 #include "train.h"
 
 namespace striate {
@@ -252,6 +253,7 @@ nb::class_<Plan<T>> bind_plan(nb::module_& m, const char* name, const char* text
 }  // namespace
 
 void bind_plans(nb::module_& m) {
+    m.attr("few_images") = kFewImages;
     auto state = nb::class_<State>(
         m, "State", "What an optimiser remembers: 0 to 2 moments of each weight.");
 

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import overload
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .arguments import spell
+from . import _core
+from .arguments import spell, whole_number
 from .engine.randomness import check_seed
 from .engine.weights import Floats
 from .errors import ShapeError, UsageError
-from .images.inputs import Images, prepare, sample_weights
+from .images.inputs import (
+    Images,
+    InputRule,
+    checked,
+    prepare,
+    ready,
+    sample_weights,
+)
 from .images.labels import as_labels
 from .layers import Dense
 from .resolve import ResolvedLayer, find_layer
@@ -22,6 +31,10 @@ from .training.settings import check_label_smoothing
 
 Unit = int | Sequence[int]
 """A unit of a layer: (row, column, channel), or its number in a flat one."""
+
+BLOCK = 16  # images that the core computes together
+# Bytes of a batch: two are held while the next one is computed, some 64 MB.
+BATCH = 2**25
 
 
 class Inspection(Stack):
@@ -66,27 +79,95 @@ class Inspection(Stack):
 
         `layer` is a name or an index; for a list of them, or None for all layers, the
         result is a mapping by name. Raises UsageError for layers there are not.
+        Of more images than memory holds `activation_batches` gives some at a time.
         """
-        resolved = self.resolved
         if isinstance(layer, np.ndarray):
             layer = layer.tolist()
-        if isinstance(layer, list | tuple) and not layer:
-            raise UsageError(
-                "activations needs a layer at least; leave layer out for all of them."
-            )
         alone = isinstance(layer, str) or hasattr(layer, "__index__")
-        if layer is None:
-            wanted = list(resolved)
-        elif isinstance(layer, Sequence) and not isinstance(layer, str):
-            wanted = [find_layer(resolved, one) for one in layer]
-        else:
-            wanted = [find_layer(resolved, layer)]
+        wanted = self._wanted(layer, "activations")
         inputs = self._inputs(images, preprocessed, invert)
         indices = [one.index for one in wanted]
         outputs = self.engine.forward(inputs, indices, threads=threads)
         if alone:
             return outputs[0]
         return {one.name: output for one, output in zip(wanted, outputs, strict=True)}
+
+    def activation_batches(
+        self,
+        images: object,
+        layer: str | int | Sequence[str | int] | None = None,
+        *,
+        batch_size: int | None = None,
+        preprocessed: bool = False,
+        invert: bool = False,
+        threads: int | None = None,
+    ) -> Iterator[tuple[slice, dict[str, Floats]]]:
+        """Give the activations of some images at a time, in one pass over all of them.
+
+        Yields (places, activations): which of the images, as a slice, and what leaves
+        the layers for these, N,H,W,C or N,D by layer name. `images` may be mapped from
+        a file larger than memory: each batch is read, given and left to be freed.
+
+        Arguments:
+            layer: a name, an index or a list of them; None for all layers.
+            batch_size: images at a time, at least 1; by default so many that batches
+                take some 64 MB together, though no fewer than 16.
+
+        Every number is, bit for bit, what `activations` gives for all images at once,
+        whatever the batch size. All arguments are checked before the first batch is
+        asked for, but for values that are NaN or infinite, which are found (DataError)
+        when their batch is read.
+
+        >>> from striate import Conv2D, Network
+        >>> network = Network([Conv2D(2, 3)], (8, 8, 1))
+        >>> images = np.zeros((20, 8, 8, 1), np.uint8)
+        >>> for places, maps in network.activation_batches(images, batch_size=16):
+        ...     print(places, maps["conv1"].shape)
+        slice(0, 16, None) (16, 6, 6, 2)
+        slice(16, 20, None) (4, 6, 6, 2)
+        """
+        if isinstance(layer, np.ndarray):
+            layer = layer.tolist()
+        wanted = self._wanted(layer, "activation_batches")
+        rule = self.input_rule
+        array = checked(images, rule, preprocessed=preprocessed, invert=invert)
+        numbers = sum(math.prod(one.output_shape) for one in wanted)
+        if batch_size is None:
+            each = 4 * (numbers + math.prod(self.input_shape))
+            batch_size = max(BLOCK, BATCH // each // BLOCK * BLOCK)
+        else:
+            batch_size = whole_number("activation_batches", "batch_size", batch_size)
+        step = min(batch_size, len(array))
+        self.engine.team(step, len(wanted), numbers, threads)
+        return self._batches(array, rule, wanted, step, invert, threads)
+
+    def _batches(
+        self,
+        array: NDArray[Any],
+        rule: InputRule,
+        wanted: Sequence[ResolvedLayer],
+        step: int,
+        invert: bool,
+        threads: int | None,
+    ) -> Iterator[tuple[slice, dict[str, Floats]]]:
+        indices = [one.index for one in wanted]
+        fewest = _core.few_images + 1
+        for start in range(0, len(array), step):
+            stop = min(start + step, len(array))
+            first, last = start, stop
+            # Few images are computed another way. So that bits do not depend on the
+            # batch size, few of many are computed among others, which are left out.
+            if stop - start < fewest <= len(array):
+                first = min(start, len(array) - fewest)
+                last = max(stop, first + fewest)
+            inputs = ready(array[first:last], rule, invert=invert, first=first)
+            outputs = self.engine.forward(inputs, indices, threads=threads)
+            if last - first > stop - start:
+                inner = slice(start - first, stop - first)
+                outputs = [output[inner].copy() for output in outputs]
+            names = (one.name for one in wanted)
+            yield slice(start, stop), dict(zip(names, outputs, strict=True))
+            del outputs
 
     def features(
         self,
@@ -188,6 +269,21 @@ class Inspection(Stack):
             threads=threads,
         )
         return loss, self.engine.named(gradient)
+
+    def _wanted(
+        self, layer: str | int | Sequence[str | int] | None, method: str
+    ) -> list[ResolvedLayer]:
+        """The layers that are meant: one, some, or for None all of them."""
+        resolved = self.resolved
+        if isinstance(layer, list | tuple) and not layer:
+            raise UsageError(
+                f"{method} needs a layer at least; leave layer out for all of them."
+            )
+        if layer is None:
+            return list(resolved)
+        if isinstance(layer, Sequence) and not isinstance(layer, str):
+            return [find_layer(resolved, one) for one in layer]
+        return [find_layer(resolved, layer)]
 
     def _inputs(self, images: object, preprocessed: bool, invert: bool) -> Images:
         return prepare(

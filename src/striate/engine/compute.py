@@ -85,7 +85,7 @@ class Engine:
         """Return the outputs of layers, N,H,W,C or N,D, in the order they are named."""
         shapes = [self.resolved[index].output_shape for index in layers]
         numbers = sum(math.prod(shape) for shape in shapes)
-        team = self._team(images.count, len(shapes), numbers, threads)
+        team = self.team(images.count, len(shapes), numbers, threads)
         with self.usage.reading():
             outputs = self.plan.forward(self.flat, images.source, list(layers), team)
         return [
@@ -105,13 +105,13 @@ class Engine:
 
         With `probabilities` it is divided by `temperature` and goes through softmax.
         """
-        team = self._team(images.count, 1, self.outputs, threads)
+        team = self.team(images.count, 1, self.outputs, threads)
         with self.usage.reading():
             return self.plan.answers(
                 self.flat, images.source, probabilities, team, temperature
             )
 
-    def _team(self, images: int, layers: int, numbers: int, threads: int | None) -> int:
+    def team(self, images: int, layers: int, numbers: int, threads: int | None) -> int:
         """How many threads go forward; UsageError where what they take is not there.
 
         `numbers` is how many the layers put out for each image.

@@ -52,6 +52,21 @@ def as_images(
     striate.errors.ShapeError: images must be N,H,W,C = Nx28x28x3 but are N,C,H,W =
     5x3x28x28; give images.transpose(0, 2, 3, 1)
     """
+    array = shaped_images(x, expected, what=what, within=within)
+    return image_values(array, what=what, double=double)
+
+
+def shaped_images(
+    x: object,
+    expected: Expected = (None, None, None),
+    *,
+    what: str = "images",
+    within: tuple[int, int] | None = None,
+) -> NDArray[Any]:
+    """Images as one array N,H,W,C of uint8 or floats; no value is read or copied.
+
+    Arguments and errors are those of `as_images`, but for NaN and infinity.
+    """
     array = as_array(x, what)
     if array.size == 0:
         raise DataError(f"{what} hold nothing: their shape is {array.shape}")
@@ -62,6 +77,16 @@ def as_images(
             f"{what} of {spell(array.shape[1:3])} pixels do not fit into the network's "
             f"input of {spell(within)}; make them smaller or the input larger."
         )
+    return array
+
+
+def image_values(
+    array: NDArray[Any], *, what: str = "images", double: bool = False, first: int = 0
+) -> Pixels:
+    """What `shaped_images` gave, or some of it, as the core takes it.
+
+    `first` is the place of the first image in what messages call `what`.
+    """
     dtype: np.dtype[Any] = PIXEL
     if array.dtype != PIXEL:
         dtype = np.dtype(np.float64 if double else np.float32)
@@ -71,7 +96,7 @@ def as_images(
         check_memory(amount, f"a copy of {what}, in one piece of memory,", remedy)
         if dtype == PIXEL:
             return np.ascontiguousarray(array)
-    return array if dtype == PIXEL else _finite(array, dtype, what)
+    return array if dtype == PIXEL else _finite(array, dtype, what, first)
 
 
 def as_array(x: object, what: str) -> NDArray[Any]:
@@ -228,7 +253,9 @@ def _channels_first(shape: tuple[int, ...]) -> bool:
     return shape[1] in (1, 3) and shape[3] not in IMAGE_CHANNELS
 
 
-def _finite(array: NDArray[Any], dtype: np.dtype[Any], what: str) -> Pixels:
+def _finite(
+    array: NDArray[Any], dtype: np.dtype[Any], what: str, first: int
+) -> Pixels:
     """Floats in native order and of one size, none of them NaN or infinite."""
     with np.errstate(over="ignore"):
         values: Pixels = np.ascontiguousarray(array, dtype)
@@ -236,7 +263,7 @@ def _finite(array: NDArray[Any], dtype: np.dtype[Any], what: str) -> Pixels:
     if finite.all():
         return values
     place = np.unravel_index(int(np.argmin(finite)), finite.shape)
-    index = ", ".join(str(int(position)) for position in place)
+    index = ", ".join(str(int(at)) for at in (first + place[0], *place[1:]))
     raise DataError(
         f"{what}[{index}] is {array[place]!s} but all values must be finite as "
         f"{dtype.name}; {int((~finite).sum())} of {finite.size} are not"

@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _core
 from ..arguments import shown
 from ..errors import DataError, ShapeError, UsageError
-from .arrays import PIXEL, Pixels, as_array, as_images
-from .preprocess import Preprocessing, centred
+from .arrays import PIXEL, Pixels, as_array, image_values, shaped_images
+from .fitting import centred
+from .preprocess import Preprocessing
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,23 @@ def prepare(
     and, where the network was trained on pixels, be declared `preprocessed`. `invert`
     turns dark and bright pixels. Raises ShapeError, DataError or UsageError.
     """
+    array = checked(x, rule, preprocessed=preprocessed, invert=invert, what=what)
+    return ready(array, rule, invert=invert, what=what)
+
+
+def checked(
+    x: object,
+    rule: InputRule,
+    *,
+    preprocessed: bool = False,
+    invert: bool = False,
+    what: str = "images",
+) -> NDArray[Any]:
+    """Images N,H,W,C of which all is known to be right but that floats are finite.
+
+    Nothing is read or copied, so that they may be mapped from a file larger than
+    memory. Arguments and errors are those of `prepare`.
+    """
     if invert is not False and not isinstance(invert, bool | np.bool_):
         raise UsageError(
             f"invert must be True or False for arrays, not {shown(invert)}; only image "
@@ -84,8 +102,7 @@ def prepare(
     array = as_array(x, what)
     if array.dtype != PIXEL:
         _check_floats(array, rule, preprocessed, invert, what)
-        values = as_images(array, rule.input_shape, what=what)
-        return Images(values, values)
+        return shaped_images(array, rule.input_shape, what=what)
     if preprocessed:
         raise UsageError(
             f"{what} are uint8 pixels, which the network prepares itself; leave out "
@@ -99,8 +116,26 @@ def prepare(
         )
     height, width, channels = rule.input_shape
     size = known.image_size if known else (None, None)
-    images = as_images(array, (*size, channels), what=what, within=(height, width))
-    pixels = cast("NDArray[np.uint8]", images)
+    expected = (*size, channels)
+    return shaped_images(array, expected, what=what, within=(height, width))
+
+
+def ready(
+    array: NDArray[Any],
+    rule: InputRule,
+    *,
+    invert: bool = False,
+    what: str = "images",
+    first: int = 0,
+) -> Images:
+    """Make what `checked` gave, or images from `first` on of it, ready for the core.
+
+    Raises DataError for floats that are NaN or infinite.
+    """
+    values = image_values(array, what=what, first=first)
+    if values.dtype != PIXEL:
+        return Images(values, values)
+    pixels = cast("NDArray[np.uint8]", values)
     if invert:
         pixels = 255 - pixels
     offset = centred(pixels.shape[1:], rule.input_shape)
@@ -117,7 +152,7 @@ def _check_floats(
     array: NDArray[Any], rule: InputRule, preprocessed: bool, invert: bool, what: str
 ) -> None:
     if array.dtype.kind != "f":
-        return  # as_images says what is wrong with it
+        return  # shaped_images says what is wrong with it
     if rule.preprocessing is not None and not preprocessed:
         raise DataError(
             f"{what} are {array.dtype} but this network was trained on uint8 pixels; "
