@@ -126,7 +126,7 @@ def test_verbs_that_train_take_it(net: Path, tmp_path: Path) -> None:
     run("train", "digits", "--network", path, "--epochs", 1, "-o", again, "--seed", 1)
     assert st.load(again).layers == LAYERS
     assert (st.load(again).weights["conv1.weight"] != network.weights["conv1.weight"]).any()
-    found = last_json(run("lr-find", "digits", "--network", net, "--steps", 10, "--json"))
+    found = last_json(run("lr-find", "digits", "--network", net, "--steps", 20, "--json"))
     assert found["network"] == "small"
 
 

@@ -96,7 +96,7 @@ def test_the_maximum_of_the_whole_map_is_invariant_and_the_answer_with_it() -> N
     layers = by_name(response)
     assert layers["conv1"].maximum.tolist() == [0, 0, 0, 0]
     assert layers["pool1"].change.tolist() == [0, 0, 0, 0]
-    assert layers["conv1"].change[1:].min() > 1
+    assert layers["conv1"].change[1:].min() > 0.9
 
 
 # --- against the definitions -----------------------------------------------------------

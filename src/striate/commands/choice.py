@@ -143,7 +143,7 @@ def read_and_choose(
     """
     recipe.build_optimizer(1)
     name = name or default_network(data)
-    reading = read_for(name, reading)
+    reading = read_for(name, data, reading)
     loaded = read_data(data, reading=reading, quiet=console.quiet)
     say_what_was_read(console, loaded)
     if check:
@@ -248,13 +248,13 @@ def choose_network(
     return Chosen(network, name, title, settings, tuple(lines), options, until)
 
 
-def read_for(name: str, reading: Reading) -> Reading:
-    """Return how images are read for a network.
+def read_for(name: str, data: str, reading: Reading) -> Reading:
+    """Return how data are read for a network.
 
-    For a file's architecture they have its size and its colours, where the user says
-    nothing else.
+    For a file's architecture images have its size and its colours, where the user says
+    nothing else; those of published data have their own.
     """
-    if is_known(name):
+    if is_known(name) or is_published(data):
         return reading
     *size, channels = read_architecture(name).input_shape
     return replace(

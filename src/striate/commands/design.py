@@ -27,7 +27,7 @@ else:  # generic to type checkers only, before click 8.4
     ShapeType = click.ParamType
 
 _HEADINGS = (
-    *("kind", "layers", "of", "sees", "jump", "anywhere", "input"),
+    *("kind", "stack of", "layers", "sees", "jump", "anywhere", "input"),
     *("parameters", "multiply-adds", "to predict", "to train"),
 )
 
@@ -233,7 +233,7 @@ def _text(
         f"{depth:,} {layers} of {spell(kernel)} with stride 1 {verb} {spell(sides)} "
         f"pixels, all of an object of {spell(wanted)}",
         "",
-        grid([_HEADINGS, *(_row(name, one) for name, one in designs.items())]),
+        grid([_HEADINGS, *(_row(name, one) for name, one in designs.items())], 2),
         "",
         "anywhere: objects up to this size are seen whole by one unit wherever they "
         "stand; larger ones in the middle",
@@ -254,8 +254,8 @@ def _row(name: str, one: Design) -> tuple[str, ...]:
     down, right = one.field.jump
     return (
         name,
-        f"{one.depth}",
         one.title,
+        f"{one.depth}",
         spell(one.field.size),
         str(down) if down == right else spell((down, right)),
         spell(one.anywhere),

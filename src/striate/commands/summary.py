@@ -72,7 +72,7 @@ def _untrained(
     """A network as it would be trained: for data, or for its usual images."""
     if data is None:
         return network_for(name, width)
-    reading = read_for(name, reading)
+    reading = read_for(name, data, reading)
     loaded = read_data(data, reading=reading, quiet=console.quiet)
     shape, classes = (*loaded.size, loaded.channels), len(loaded.training.classes)
     if name == AUTO:

@@ -29,14 +29,14 @@ class InputRule:
     preprocessing: Preprocessing | None
     floats: bool
 
-    @cached_property
-    def pixel_table(self) -> _core.PixelTable:
-        """What pixels become; made once.
+    @property
+    def pixels(self) -> Preprocessing:
+        """What happens to pixels.
 
         A network that has not seen any divides them by 255 and centres them on black.
         """
         height, width, channels = self.input_shape
-        known = self.preprocessing or Preprocessing(
+        return self.preprocessing or Preprocessing(
             image_size=(height, width),
             input_shape=self.input_shape,
             background=0,
@@ -44,9 +44,21 @@ class InputRule:
             mean=(0.0,) * channels,
             std=(1.0,) * channels,
         )
-        table = known.pixel_table()
-        fill = np.ascontiguousarray(table[:, known.background])
-        return _core.PixelTable(table, fill, (height, width))
+
+    @cached_property
+    def pixel_table(self) -> _core.PixelTable:
+        """What pixels become; made once."""
+        table = self.pixels.pixel_table()
+        return _core.PixelTable(table, self.background, self.input_shape[:2])
+
+    @property
+    def background(self) -> NDArray[np.float32]:
+        """What a pixel of the background becomes, one value a channel, float32 (C,).
+
+        0 where the network was trained on floats, of which that is not known.
+        """
+        table = self.pixels.pixel_table()
+        return np.ascontiguousarray(table[:, self.pixels.background])
 
 
 @dataclass(slots=True)  # frozen, it would take twice as long to make
@@ -140,6 +152,17 @@ def ready(
         pixels = 255 - pixels
     offset = centred(pixels.shape[1:], rule.input_shape)
     return Images(pixels, _core.Pixels(pixels, rule.pixel_table, offset))
+
+
+def prepared(images: Images, rule: InputRule, part: slice) -> NDArray[np.float32]:
+    """Return what enters the first layer for some of the images, float32 N,H,W,C.
+
+    Floats as the network takes them are a view of what the user gave.
+    """
+    array = images.array[part]
+    if array.dtype == PIXEL:
+        return rule.pixels.values(cast("NDArray[np.uint8]", array))
+    return cast("NDArray[np.float32]", array)
 
 
 def mirrored(images: Images, rule: InputRule) -> Images:

@@ -160,6 +160,38 @@ class Preprocessing:
         table: NDArray[np.float64] = (pixels - mean[:, None]) / std[:, None]
         return table.astype(np.float32)
 
+    def values(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return what enters a network for uint8 pixels (N, h, w, C): float32 N,H,W,C.
+
+        They are centred in the input, with the background around them.
+
+        >>> known = Preprocessing((2, 2), (2, 4, 1), 0, "dark", (0.5,), (0.25,))
+        >>> known.values(np.full((1, 2, 2, 1), 255, np.uint8))[0, :, :, 0]
+        array([[-2.,  2.,  2., -2.],
+               [-2.,  2.,  2., -2.]], dtype=float32)
+        """
+        count, height, width, channels = pixels.shape
+        table = self.pixel_table()
+        top, left = centred((height, width), self.input_shape)
+        values = np.empty((count, *self.input_shape), np.float32)
+        values[:] = table[:, self.background]
+        inside = values[:, top : top + height, left : left + width]
+        for channel in range(channels):
+            inside[..., channel] = table[channel][pixels[..., channel]]
+        return values
+
+    def pixels(self, values: NDArray[np.floating]) -> NDArray[np.uint8]:
+        """Return the uint8 pixels whose `values` are nearest to these (..., C).
+
+        >>> known = Preprocessing((2, 2), (2, 2, 1), 0, "dark", (0.5,), (0.25,))
+        >>> known.pixels(np.array([[-2.0], [0.0], [9.0]], np.float32)).ravel()
+        array([  0, 128, 255], dtype=uint8)
+        """
+        table = self.pixel_table()
+        black, white = table[:, 0], table[:, 255]
+        scaled = (values - black) / (white - black) * 255
+        return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+
     def load_image(
         self,
         source: str | os.PathLike[str] | bytes | BinaryIO | Image,

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..arguments import spell
 from ..errors import UsageError
+from ..images.inputs import prepare, prepared
 from ..pooling import AvgPool2D, MaxPool2D
 from ..resolve import find_layer
 from .figure import new_figure
@@ -49,8 +50,10 @@ def pooled_figure(
     pixels = pixels[None] if pixels.ndim == 3 else pixels
     source = one.inputs[0]
     after = network.activations(pixels, one.index)[0]
-    before = network.prepared(pixels)[0]
-    if source >= 0:
+    if source < 0:
+        rule = network.input_rule
+        before = prepared(prepare(pixels, rule), rule, slice(0, 1))[0]
+    else:
         before = network.activations(pixels, source)[0]
     count = min(_MOST_MAPS, after.shape[2])
     figure = new_figure(1.5 * count + 0.6, 3.6)

@@ -43,8 +43,9 @@ def shift_figure(responses: Mapping[str, ShiftResponse], title: str = "") -> Fig
         row[1].set_title(f"{safe_name(name, 28)}\nchange", fontsize="medium")
         row[2].set_title("beyond moving along", fontsize="medium")
         row[3].set_title("maximum of each map", fontsize="medium")
-        row[1].legend(frameon=False, fontsize="x-small", ncols=2)
-        row[0].legend(frameon=False, fontsize="x-small")
+        for axes in row[:2]:
+            if axes.lines:
+                axes.legend(frameon=False, fontsize="x-small", loc="lower right")
     highest = max(axes.get_ylim()[1] for row in grid for axes in row[1:])
     for row in grid:
         for axes in row[1:]:

@@ -67,7 +67,4 @@ def augmented_images(
         epoch,
         np.ascontiguousarray(wanted),
     )
-    table = preprocessing.pixel_table()
-    black, white = table[:, 0], table[:, 255]
-    pixels: NDArray[np.float32] = np.rint((values - black) / (white - black) * 255)
-    return pixels.astype(np.uint8, copy=False)
+    return preprocessing.pixels(values)

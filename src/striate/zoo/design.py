@@ -14,7 +14,6 @@ from functools import cached_property
 from ..arguments import Pair, both, number_or_pair, real_number, spell, whole_number
 from ..engine.compute import make_plan
 from ..errors import ShapeError, UsageError
-from ..images.preprocess import MAX_SIDE
 from ..layers import (
     BatchNorm,
     Conv2D,
@@ -30,8 +29,9 @@ from ..receptive import ReceptiveField, depth_to_see, receptive_field
 from ..resolve import MOST_LAYERS
 
 BATCH = 32  # images; what memory for training is told of
+LARGEST = 4096  # pixels of an object, whose images fit into no network that is small
 WIDEST = 128  # channels; more cost time and, on few images, accuracy
-_TRIED = 8  # sizes of input that are tried for each step between units
+_TRIED, _COARSE = 8, 64  # sizes of input tried for each step between units; for a side
 _RECORDS = 3  # of a convolution: itself, its normalisation, its activation
 _DEEPER = 4  # layers at most that are added where the size of the input is given
 
@@ -168,10 +168,10 @@ def design(
     if kind not in KINDS:
         raise UsageError(f"There is no kind {kind!r}; the kinds are {', '.join(KINDS)}.")
     wanted = both(number_or_pair("design", "object_size", object_size))
-    if max(wanted) > MAX_SIDE:
+    if max(wanted) > LARGEST:
         raise ValueError(
-            f"design: object_size can be at most {MAX_SIDE} pixels a side, as images, "
-            f"but is {spell(wanted)}."
+            f"design: object_size can be at most {LARGEST} pixels a side but is "
+            f"{spell(wanted)}; look for it in smaller images."
         )
     kernel = both(number_or_pair("design", "kernel_size", kernel_size))
     kernel = both(KINDS[kind].kernel or kernel)
@@ -264,12 +264,12 @@ def _sees(layers: list[Layer], wanted: Sides, size: Sides) -> tuple[bool, bool]:
             places, wanted, field.size, field.start, field.jump, field.units, strict=True
         )
     )
-    # A stride can drop pixels at the end of a map, which only walking back tells.
-    top, left, bottom, right = field.box(rows, columns, clip=max(field.jump) > 1)
-    (row, column), (height, width) = places, wanted
+    # The size of the field does not tell it: between unit and pixel may lie padding.
+    seen = field.pixels(rows, columns)
+    (top, left), (height, width) = places, wanted
     return (
-        top <= row and row + height <= bottom,
-        left <= column and column + width <= right,
+        bool(seen.any(axis=1)[top : top + height].all()),
+        bool(seen.any(axis=0)[left : left + width].all()),
     )
 
 
@@ -278,15 +278,11 @@ def _rounded(layers: list[Layer], wanted: Sides) -> Sides:
     jump = receptive_field(resolve(layers, (*wanted, 1)), -1).jump
     size = list(wanted)
     for axis in (0, 1):
-        round_number = max(1, jump[axis] // _TRIED)
-        # An odd number of steps has a unit in its middle, which sees as far as any can.
+        round_number = max(1, jump[axis] // _TRIED, wanted[axis] // _COARSE)
+        # It ends: an input as large as the field, of an odd number of steps, has a unit
+        # in its middle that sees all of it.
         while not _sees(layers, wanted, (size[0], size[1]))[axis]:
             size[axis] = (size[axis] // round_number + 1) * round_number
-            if size[axis] > wanted[axis] + 4 * jump[axis]:
-                raise ShapeError(
-                    f"no input in whose middle an object of {spell(wanted)} is seen "
-                    "whole was found; give one by input_shape."
-                )
     return size[0], size[1]
 
 
