@@ -54,9 +54,13 @@ def test_it_becomes_a_network_for_the_images_there_are() -> None:
 
 
 def test_images_and_classes_it_cannot_take_are_told() -> None:
-    with pytest.raises(ShapeError, match="input of 28x28 pixels but the images are of 3"):
+    with pytest.raises(
+        ShapeError, match="input of 28x28 pixels but the images are of 3"
+    ):
         SMALL.network((30, 28, 1), 10)
-    with pytest.raises(ShapeError, match="7 classes need a network that ends in as many"):
+    with pytest.raises(
+        ShapeError, match="7 classes need a network that ends in as many"
+    ):
         Architecture((Flatten(),), (2, 2, 1)).network((2, 2, 1), 7)
 
 
@@ -70,9 +74,15 @@ def test_images_and_classes_it_cannot_take_are_told() -> None:
         ('{"input_shape": [8, 8, 1], "layers": []}', "needs at least one layer"),
         ('{"input_shape": [8, 8, 1], "layers": 5}', "must be lists"),
         ('{"input_shape": 5, "layers": []}', "must be lists"),
-        ('{"input_shape": [8, 8], "layers": [{"kind": "ReLU"}]}', "input_shape must be"),
+        (
+            '{"input_shape": [8, 8], "layers": [{"kind": "ReLU"}]}',
+            "input_shape must be",
+        ),
         ('{"input_shape": [8, 8, 0.5], "layers": [{"kind": "ReLU"}]}', "whole number"),
-        ('{"input_shape": [8, 8, 1], "layers": [{"kind": "Relu"}]}', "by its kind, one"),
+        (
+            '{"input_shape": [8, 8, 1], "layers": [{"kind": "Relu"}]}',
+            "by its kind, one",
+        ),
         (
             '{"input_shape": [8, 8, 1], "layers": [{"kind": "Dense", "units": 3}]}',
             r"Dense\(3\) at layer 1 \(dense1\) needs a flat input",
@@ -125,8 +135,12 @@ def test_verbs_that_train_take_it(net: Path, tmp_path: Path) -> None:
     again = tmp_path / "again.safetensors"
     run("train", "digits", "--network", path, "--epochs", 1, "-o", again, "--seed", 1)
     assert st.load(again).layers == LAYERS
-    assert (st.load(again).weights["conv1.weight"] != network.weights["conv1.weight"]).any()
-    found = last_json(run("lr-find", "digits", "--network", net, "--steps", 20, "--json"))
+    assert (
+        st.load(again).weights["conv1.weight"] != network.weights["conv1.weight"]
+    ).any()
+    found = last_json(
+        run("lr-find", "digits", "--network", net, "--steps", 20, "--json")
+    )
     assert found["network"] == "small"
 
 

@@ -34,7 +34,9 @@ def by_name(response: ShiftResponse) -> dict[str, LayerShift]:
 # --- moving images ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("rows", "columns"), [(0, 0), (2, 0), (-1, 3), (0, -4), (5, 5)])
+@pytest.mark.parametrize(
+    ("rows", "columns"), [(0, 0), (2, 0), (-1, 3), (0, -4), (5, 5)]
+)
 def test_moved_images_lose_what_leaves_and_get_background(
     rows: int, columns: int
 ) -> None:
@@ -237,7 +239,9 @@ def test_what_cannot_be_measured_is_refused_in_words() -> None:
     images = spots(4, 8, 2)[:, 1:7]
     with pytest.raises(DataError, match="needs at least 2 of them but gets 1"):
         shift_response(network, images[:1])
-    with pytest.raises(UsageError, match="of 0 to 5 pixels, as the network's input is 6"):
+    with pytest.raises(
+        UsageError, match="of 0 to 5 pixels, as the network's input is 6"
+    ):
         shift_response(network, images, pixels=[6])
     with pytest.raises(UsageError, match="but are none"):
         shift_response(network, images, pixels=[])

@@ -140,9 +140,7 @@ def test_m4_a_moved_slash_keeps_the_maximum_of_its_map(row: int, column: int) ->
     assert pool(found, whole_map).item() == 2
 
 
-@pytest.mark.parametrize(
-    ("kernel", "other"), [(SLASH, BACKSLASH), (BACKSLASH, SLASH)]
-)
+@pytest.mark.parametrize(("kernel", "other"), [(SLASH, BACKSLASH), (BACKSLASH, SLASH)])
 def test_m4_each_diagonal_gives_2_for_itself_and_1_for_the_other(
     kernel: np.ndarray, other: np.ndarray
 ) -> None:

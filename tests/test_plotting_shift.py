@@ -91,7 +91,9 @@ def test_pooling_of_the_image_itself_is_drawn_too() -> None:
 
 def test_another_layer_is_refused() -> None:
     image = np.zeros((28, 28, 1), np.uint8)
-    with pytest.raises(UsageError, match="conv1 is Conv2D.6, 5.; the pooling layers are"):
+    with pytest.raises(
+        UsageError, match=r"conv1 is Conv2D\(6, 5\); the pooling layers are"
+    ):
         pooled_figure(st.lenet5(), image, "conv1")
     with pytest.raises(UsageError, match="the pooling layers are none"):
         pooled_figure(st.Network([st.ReLU()], (28, 28, 1)), image, 0)

@@ -19,7 +19,9 @@ def main() -> None:
     train, test = st.load_data("digits")
     network = st.lenet5()
     network.fit(train.images, train.labels)
-    figure = pooled_figure(network, test.images[0], "pool1", "conv1 and pool1 of a digit")
+    figure = pooled_figure(
+        network, test.images[0], "pool1", "conv1 and pool1 of a digit"
+    )
     write_png(figure, PICTURES / "pooled.png")
 
 

@@ -260,7 +260,9 @@ def read_for(name: str, data: str, reading: Reading) -> Reading:
     return replace(
         reading,
         size=reading.size or (size[0], size[1]),
-        color=_COLORS.get(channels, "auto") if reading.color == "auto" else reading.color,
+        color=_COLORS.get(channels, "auto")
+        if reading.color == "auto"
+        else reading.color,
     )
 
 

@@ -229,17 +229,17 @@ def _text(
     sides = [1 + depth * (taps - 1) for taps in kernel]
     layers = "layer" if depth == 1 else "layers"
     verb = "sees" if depth == 1 else "see"
-    lines = [
+    answer = (
         f"{depth:,} {layers} of {spell(kernel)} with stride 1 {verb} {spell(sides)} "
-        f"pixels, all of an object of {spell(wanted)}",
-        "",
-        grid([_HEADINGS, *(_row(name, one) for name, one in designs.items())], 2),
-        "",
+        f"pixels, all of an object of {spell(wanted)}"
+    )
+    legend = (
         "anywhere: objects up to this size are seen whole by one unit wherever they "
-        "stand; larger ones in the middle",
-        f"to predict: memory for one image; to train: for a batch of {BATCH}; both by one "
-        "thread, besides weights",
-    ]
+        f"stand, larger ones in the middle\nto predict: memory for one image; to train: "
+        f"for a batch of {BATCH}; both by one thread, besides weights"
+    )
+    rows = [_HEADINGS, *(_row(name, one) for name, one in designs.items())]
+    lines = [answer, "", grid(rows, words=2), "", legend]
     if written:
         lines.append(f"{written} is written: striate train DATA --network {output}")
     else:

@@ -19,7 +19,9 @@ from .model_and_data import read_model_and_data
 from .options import WholeNumber
 
 if TYPE_CHECKING:
+    from ..data import Dataset
     from ..explain.shift import LayerShift, Numbers, ShiftResponse
+    from ..network import Network
 
 
 @click.command()
@@ -76,9 +78,13 @@ def shift(
         check_picture(plot)
     if beside and Path(beside).resolve() == Path(model).resolve():
         raise UsageError(f"--beside {beside} is MODEL itself; give another one.")
-    measured = [
-        (name, _measure(console, name, data, pixels, compared))
+    read = [
+        (name, *_read(console, name, data, pixels))
         for name in ([model, beside] if beside else [model])
+    ]
+    measured = [
+        (name, _measure(console, name, network, images, pixels, compared))
+        for name, network, images in read
     ]
     texts = [_text(name, response) for name, response in measured]
     values, *others = ({"model": name, **one.to_dict()} for name, one in measured)
@@ -96,24 +102,35 @@ def shift(
     return 0
 
 
-def _measure(
-    console: Console, model: str, data: str, pixels: int | None, compared: int
-) -> ShiftResponse:
-    from ..explain.shift import shift_response
-
+def _read(
+    console: Console, model: str, data: str, pixels: int | None
+) -> tuple[Network, Dataset]:
     network, images = read_model_and_data(console, model, data)
-    classes = np.asarray(network.classes)
     side = min(network.input_shape[:2])
     if pixels is not None and pixels >= side:
         raise UsageError(
             f"--pixels {pixels} moves all out of the input of {model}, which is "
             f"{spell(network.input_shape[:2])}; give at most {side - 1}."
         )
+    return network, images
+
+
+def _measure(
+    console: Console,
+    model: str,
+    network: Network,
+    images: Dataset,
+    pixels: int | None,
+    compared: int,
+) -> ShiftResponse:
+    from ..explain.shift import shift_response
+
+    labels = known_labels(network, images)
     console.note(f"{model}: moving {len(images):,} images")
     return shift_response(
         network,
         images.images,
-        classes[known_labels(network, images)],
+        np.asarray(network.classes)[labels],
         pixels=None if pixels is None else range(pixels + 1),
         compared=compared,
     )
@@ -129,12 +146,15 @@ def _text(model: str, response: ShiftResponse) -> str:
         ["as unmoved, %", *_percents(response.same_answer)],
     ]
     mapped = [layer for layer in response.layers if not _flat(layer)]
+    change = (
+        f"change of features of {response.compared:,} images; 1 is as much as another "
+        "image's"
+    )
     lines = [
         f"{model}: {response.images:,} images moved up, down, left and right",
         grid(answers),
         "",
-        f"change of features of {response.compared:,} images; 1 is as much as another "
-        "image's",
+        change,
         _table(pixels, {_named(one): one.change for one in response.layers}),
         "",
         "the same after the maps have been moved along with the image",
@@ -166,4 +186,3 @@ def _flat(layer: LayerShift) -> bool:
 
 def _percents(shares: Numbers) -> list[str]:
     return [f"{100 * share:.2f}" for share in shares.tolist()]
-

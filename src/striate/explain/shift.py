@@ -196,7 +196,8 @@ def _answers(
         logits = network.logits(images, preprocessed=True, threads=threads)
         if not np.isfinite(logits).all():
             raise _not_finite(network.resolved[-1].name)
-        return logits.argmax(axis=1)
+        highest: NDArray[np.intp] = logits.argmax(axis=1)
+        return highest
 
     hits = np.zeros((2, len(steps)))
     rule = network.input_rule
@@ -234,7 +235,7 @@ def _features(
         return {_INPUT: images, **maps}
 
     rule = network.input_rule
-    # Features of a batch, of the moved batch, and their difference in double precision.
+    # Features of a batch, of the moved batch, and their difference.
     size = _batch_size(16 * sum(math.prod(tally.shape) for tally in tallies))
     for start in range(0, len(chosen), size):
         images = prepared(inputs, rule, chosen[start : start + size])
@@ -246,13 +247,12 @@ def _features(
                 shift = step * down, step * right
                 now = features(moved(images, *shift, rule.background))
                 for tally in tallies:
-                    before = unmoved[tally.name]
-                    tally.compare(before, now[tally.name], place, way, shift)
+                    tally.compare(now[tally.name], place, way, shift)
     return tuple(tally.result(steps) for tally in tallies)
 
 
 class _Tally:
-    """Sums over the images of one layer."""
+    """Sums over the images of one layer, a batch after the other."""
 
     def __init__(
         self, name: str, jump: tuple[int, int], shape: tuple[int, ...], steps: int
@@ -270,30 +270,26 @@ class _Tally:
         return len(self.shape) == 3
 
     def see(self, features: Floats) -> None:
-        """Take in the features of unmoved images."""
+        """Take in the features of unmoved images, with which `compare` compares."""
         if not np.isfinite(features).all():
             raise _not_finite(self.name)
         self.images += len(features)
         self.whole.add(features)
+        self.unmoved = features
         if self.mapped:
-            self.maxima.add(features.max(axis=(1, 2)))
+            self.highest = _highest(features)
+            self.maxima.add(self.highest)
 
     def compare(
-        self,
-        before: Floats,
-        now: Floats,
-        place: int,
-        way: int,
-        shift: tuple[int, int],
+        self, now: Floats, place: int, way: int, shift: tuple[int, int]
     ) -> None:
         """Take in what a shift has made of them."""
-        self.sums[0, place, way] += _squares(now, before)
+        self.sums[0, place, way] += _squares(now, self.unmoved)
         if not self.mapped:
             return
         to, since = self.along(shift)
-        self.sums[1, place, way] += _squares(now[:, *to], before[:, *since])
-        highest = now.max(axis=(1, 2)), before.max(axis=(1, 2))
-        self.sums[2, place, way] += _squares(*highest)
+        self.sums[1, place, way] += _squares(now[:, *to], self.unmoved[:, *since])
+        self.sums[2, place, way] += _squares(_highest(now), self.highest)
 
     def along(self, shift: tuple[int, int]) -> tuple[tuple[slice, slice], ...]:
         """Where units of the map are after a shift, and where they were."""
@@ -346,9 +342,17 @@ class _Spread:
         return np.maximum(spread, 0) * 2 / (self.count - 1)
 
 
+def _highest(maps: Floats) -> Floats:
+    """The maximum of each map, N,C."""
+    highest: Floats = maps.reshape(len(maps), -1, maps.shape[3]).max(axis=1)
+    return highest
+
+
 def _squares(one: Floats, other: Floats) -> float:
-    distance = np.subtract(one, other, dtype=np.float64).ravel()
-    return float(distance @ distance)
+    # No dot product: NumPy's would take threads of its own, one a processor.
+    distance = one - other
+    np.square(distance, out=distance)
+    return float(distance.sum(dtype=np.float64))
 
 
 def _ratio(sums: Numbers, scale: Numbers | float) -> Numbers:

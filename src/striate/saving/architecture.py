@@ -52,7 +52,7 @@ class Architecture:
         """
         layers, shape = config.get("layers"), config.get("input_shape")
         if not isinstance(layers, list) or not isinstance(shape, list):
-            raise ValueError('"layers" and "input_shape" must be lists.')
+            raise TypeError('"layers" and "input_shape" must be lists.')
         known = tuple(layer_from_config(layer) for layer in layers)
         return cls(known, resolve(known, shape)[0].input_shape)  # type: ignore[arg-type]
 

@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from ..arguments import Pair, both, number_or_pair, real_number, spell, whole_number
 from ..engine.compute import make_plan
 from ..errors import ShapeError, UsageError
@@ -166,7 +168,9 @@ def design(
     ((382, 382), (128, 128), (304, 304, 3))
     """
     if kind not in KINDS:
-        raise UsageError(f"There is no kind {kind!r}; the kinds are {', '.join(KINDS)}.")
+        raise UsageError(
+            f"There is no kind {kind!r}; the kinds are {', '.join(KINDS)}."
+        )
     wanted = both(number_or_pair("design", "object_size", object_size))
     if max(wanted) > LARGEST:
         raise ValueError(
@@ -261,16 +265,22 @@ def _sees(layers: list[Layer], wanted: Sides, size: Sides) -> tuple[bool, bool]:
     rows, columns = (
         min(max(-(-(place + side - whole - start) // jump), 0), units - 1)
         for place, side, whole, start, jump, units in zip(
-            places, wanted, field.size, field.start, field.jump, field.units, strict=True
+            places,
+            wanted,
+            field.size,
+            field.start,
+            field.jump,
+            field.units,
+            strict=True,
         )
     )
     # The size of the field does not tell it: between unit and pixel may lie padding.
-    seen = field.pixels(rows, columns)
-    (top, left), (height, width) = places, wanted
-    return (
-        bool(seen.any(axis=1)[top : top + height].all()),
-        bool(seen.any(axis=0)[left : left + width].all()),
+    pixels = field.pixels(rows, columns)
+    down, right = (
+        set(range(place, place + side)).issubset(np.flatnonzero(pixels.any(axis=axis)))
+        for place, side, axis in zip(places, wanted, (1, 0), strict=True)
     )
+    return down, right
 
 
 def _rounded(layers: list[Layer], wanted: Sides) -> Sides:
