@@ -19,6 +19,7 @@ from .images.inputs import (
     InputRule,
     checked,
     prepare,
+    prepared,
     ready,
     sample_weights,
 )
@@ -193,6 +194,18 @@ class Inspection(Stack):
         inputs = self._inputs(images, preprocessed, invert)
         return self.engine.forward(inputs, before, threads=threads)[0]
 
+    def prepared(
+        self, images: object, *, preprocessed: bool = False, invert: bool = False
+    ) -> Floats:
+        """Return what enters the first layer for images: float32, N,H,W,C.
+
+        Pixels are normalised and have the background around them where they are smaller
+        than the input; `preprocessing.pixels` is the way back. Floats that already are
+        as they have to be are returned as they are.
+        """
+        inputs = self._inputs(images, preprocessed, invert)
+        return prepared(inputs, self.input_rule, slice(None))
+
     def input_gradient(
         self,
         images: object,
@@ -229,7 +242,7 @@ class Inspection(Stack):
             )
         seeds = np.zeros((inputs.count, *one.output_shape), np.float32)
         if unit is not None:
-            seeds.reshape(inputs.count, -1)[:, _unit_index(one, unit)] = 1
+            seeds.reshape(inputs.count, -1)[:, unit_index(one, unit)] = 1
         else:
             classes = np.asarray(target)
             if classes.ndim == 0:
@@ -306,7 +319,7 @@ class Inspection(Stack):
         return as_labels(labels, count, known, outputs=outputs, what=what)[0]
 
 
-def _unit_index(one: ResolvedLayer, unit: Unit) -> int:
+def unit_index(one: ResolvedLayer, unit: Unit) -> int:
     """Where a unit stands in its layer's output, read row by row."""
     shape = one.output_shape
     form = "(row, column, channel)" if len(shape) == 3 else "its number"

@@ -8,7 +8,6 @@ import numpy as np
 
 from ..arguments import spell
 from ..errors import UsageError
-from ..images.inputs import prepare, prepared
 from ..pooling import AvgPool2D, MaxPool2D
 from ..resolve import find_layer
 from .figure import new_figure
@@ -51,8 +50,7 @@ def pooled_figure(
     source = one.inputs[0]
     after = network.activations(pixels, one.index)[0]
     if source < 0:
-        rule = network.input_rule
-        before = prepared(prepare(pixels, rule), rule, slice(0, 1))[0]
+        before = network.prepared(pixels)[0]
     else:
         before = network.activations(pixels, source)[0]
     count = min(_MOST_MAPS, after.shape[2])

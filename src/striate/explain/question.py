@@ -1,0 +1,129 @@
+"""What is asked of a network: one number for each image, and how the input changes it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engine.weights import Floats
+from ..errors import DataError, UsageError
+from ..images.inputs import Images, prepare, prepared
+from ..images.labels import as_labels
+from ..inspection import Unit, unit_index
+from ..network import Network
+from ..resolve import ResolvedLayer, find_layer
+
+TOGETHER = 1 << 22
+"""Numbers that are computed with at once, 4 bytes each, whatever is asked of how many."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """Of every image, one unit of a layer: by default the class the network answers."""
+
+    network: Network
+    images: Images
+    layer: ResolvedLayer
+    units: NDArray[np.intp]
+    """One for each image: its place in the layer's output, read row by row."""
+    threads: int | None
+
+    @classmethod
+    def of(
+        cls,
+        network: Network,
+        images: object,
+        *,
+        target: object = None,
+        layer: str | int | None = None,
+        unit: Unit | None = None,
+        preprocessed: bool = False,
+        invert: bool = False,
+        threads: int | None = None,
+    ) -> Self:
+        """Settle what is asked, in the keywords of `Network.input_gradient`.
+
+        Raises UsageError for what contradicts itself and for unknown layers, ShapeError
+        or DataError for units, classes and images there are not.
+        """
+        if (layer is None) != (unit is None) or (
+            target is not None and unit is not None
+        ):
+            raise UsageError(
+                "what is explained is a class, target=..., or one unit, layer=... with "
+                "unit=..., or by default the class the network answers; give one of them."
+            )
+        given = prepare(
+            images, network.input_rule, preprocessed=preprocessed, invert=invert
+        )
+        if layer is not None and unit is not None:
+            one = find_layer(network.resolved, layer)
+            units = np.full(given.count, unit_index(one, unit))
+            return cls(network, given, one, units, threads)
+        if target is None:
+            floats = given.array.dtype != np.uint8
+            target = network.predict(given.array, preprocessed=floats, threads=threads)
+        classes = np.asarray(target)
+        if classes.ndim == 0:
+            classes = np.repeat(classes, given.count)
+        indices, _ = as_labels(
+            classes,
+            given.count,
+            network.classes,
+            outputs=network.outputs,
+            what="target",
+        )
+        return cls(
+            network, given, network.resolved[-1], indices.astype(np.intp), threads
+        )
+
+    @property
+    def count(self) -> int:
+        """How many images there are."""
+        return self.images.count
+
+    @property
+    def together(self) -> int:
+        """How many images are computed with at once, so that memory stays bounded."""
+        shapes = self.network.input_shape, self.layer.output_shape
+        return max(1, TOGETHER // sum(map(math.prod, shapes)))
+
+    def batches(self) -> Iterator[tuple[slice, Floats]]:
+        """Yield all images, prepared, N,H,W,C, some at a time."""
+        rule = self.network.input_rule
+        for start in range(0, self.count, self.together):
+            part = slice(start, min(start + self.together, self.count))
+            yield part, prepared(self.images, rule, part)
+
+    def gradients(self, values: Floats, units: NDArray[np.intp]) -> Floats:
+        """Return how prepared values N,H,W,C change the units, one for each: N,H,W,C."""
+        seeds = np.zeros((len(values), *self.layer.output_shape), np.float32)
+        seeds.reshape(len(values), -1)[np.arange(len(values)), units] = 1
+        gradients = self.network.engine.input_gradient(
+            Images(values, values), self.layer.index, seeds=seeds, threads=self.threads
+        )
+        self.check_finite(gradients, "gradient")
+        return gradients
+
+    def outputs(self, values: Floats, units: NDArray[np.intp]) -> Floats:
+        """Return the units' values for prepared values N,H,W,C, one for each: N."""
+        (outputs,) = self.network.engine.forward(
+            Images(values, values), [self.layer.index], threads=self.threads
+        )
+        chosen = outputs.reshape(len(values), -1)[np.arange(len(values)), units]
+        self.check_finite(chosen, "output")
+        return chosen
+
+    def check_finite(self, numbers: Floats, what: str) -> None:
+        """Refuse to explain a network whose numbers grow beyond all bounds."""
+        if not np.isfinite(numbers).all():
+            raise DataError(
+                f"the {what} of {self.layer.name} must be finite to be explained but is "
+                "NaN or infinite for some image; train the network anew, with a "
+                "smaller learning rate, or give other images."
+            )
