@@ -20,7 +20,10 @@ def main() -> None:
     network = st.lenet5()
     network.fit(train.images, train.labels)
     figure = pooled_figure(
-        network, test.images[0], "pool1", "conv1 and pool1 of a digit"
+        network,
+        test.images[0],
+        "pool1",
+        "a digit before pooling (relu1) and after (pool1)",
     )
     write_png(figure, PICTURES / "pooled.png")
 
