@@ -20,7 +20,8 @@ from .options import WholeNumber
 
 if TYPE_CHECKING:
     from ..data import Dataset
-    from ..explain.shift import LayerShift, Numbers, ShiftResponse
+    from ..explain.distances import LayerShift, Numbers
+    from ..explain.shift import ShiftResponse
     from ..network import Network
 
 

@@ -8,9 +8,10 @@ from .attribution import (
     saliency,
     smooth_gradient,
 )
+from .distances import LayerShift
 from .maximization import Maximization, Transforms, maximize
 from .occlusion import Occlusion, occlusion
-from .shift import LayerShift, ShiftResponse, moved, shift_response
+from .shift import ShiftResponse, moved, shift_response
 
 __all__ = [
     "IntegratedGradients",

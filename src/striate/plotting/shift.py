@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ..explain.shift import LayerShift, Numbers, ShiftResponse
+    from ..explain.distances import LayerShift, Numbers
+    from ..explain.shift import ShiftResponse
 
 _MOST_LAYERS = 12  # curves that can be told apart
 
