@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from ..explain.distances import LayerShift, Numbers
     from ..explain.shift import ShiftResponse
 
+_TITLES = (
+    *("right answers", "change of features"),
+    *("the same, maps moved along", "change of maps' maxima"),
+)
 _MOST_LAYERS = 12  # curves that can be told apart
 
 
@@ -35,18 +39,24 @@ def shift_figure(responses: Mapping[str, ShiftResponse], title: str = "") -> Fig
     for row, (name, response) in zip(grid, responses.items(), strict=True):
         for (other, shown), color in zip(responses.items(), colors, strict=False):
             _answers(row[0], shown, safe_name(other, 28), color, other == name)
-        row[0].set_title("right answers", fontsize="medium")
         layers = _shown(response)
         for axes, part in zip(
             row[1:], ("change", "moved_along", "maximum"), strict=True
         ):
             _layers(axes, response, layers, part)
-        row[1].set_title(f"{safe_name(name, 28)}\nchange", fontsize="medium")
-        row[2].set_title("beyond moving along", fontsize="medium")
-        row[3].set_title("maximum of each map", fontsize="medium")
-        for axes in row[:2]:
-            if axes.lines:
-                axes.legend(frameon=False, fontsize="x-small", loc="lower right")
+        row[0].set_ylabel(safe_name(name, 28), fontsize="medium", parse_math=False)
+        if row[0].lines:
+            row[0].legend(frameon=False, fontsize="x-small")
+        named = [line for line in row[1].lines if line.get_label()[0] != "_"]
+        row[3].legend(
+            handles=named,
+            frameon=False,
+            fontsize="x-small",
+            loc="upper left",
+            bbox_to_anchor=(1, 1),
+        )
+    for axes, what in zip(grid[0], _TITLES, strict=True):
+        axes.set_title(what, fontsize="medium")
     highest = max(axes.get_ylim()[1] for row in grid for axes in row[1:])
     for row in grid:
         for axes in row[1:]:
