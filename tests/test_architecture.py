@@ -117,7 +117,7 @@ def test_paths_that_are_none(tmp_path: Path) -> None:
     result = run("train", "digits", "--network", tmp_path / "none.json")
     assert result.exit_code == 2
     words = " ".join(result.stderr.split())
-    assert "is not one of auto, lenet5, lenet5-1998" in words
+    assert "is not one of 'auto', 'lenet5', 'lenet5-1998'" in words
     assert "nor a file with an architecture" in words
 
 

@@ -61,7 +61,7 @@ class NetworkName(NameType):
     ) -> str:
         """Return the name or the path, or fail where it is neither."""
         if not is_known(value) and not os.path.exists(value):
-            known = ", ".join((AUTO, *NETWORKS))
+            known = ", ".join(map(repr, (AUTO, *NETWORKS)))
             self.fail(
                 f"{value!r} is not one of {known}, nor a file with an architecture.",
                 param,
