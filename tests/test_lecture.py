@@ -140,10 +140,27 @@ def test_m4_a_moved_slash_keeps_the_maximum_of_its_map(row: int, column: int) ->
     assert pool(found, whole_map).item() == 2
 
 
-def test_m4_the_other_diagonal_gives_less() -> None:
-    image = np.zeros((5, 5), np.float32)
-    image[1:3, 2:4] = BACKSLASH
-    assert convolve(image, SLASH).max() == 1
+@pytest.mark.parametrize(("kernel", "other"), [(SLASH, BACKSLASH), (BACKSLASH, SLASH)])
+def test_m4_each_diagonal_gives_2_for_itself_and_1_for_the_other(
+    kernel: np.ndarray, other: np.ndarray
+) -> None:
+    for row, column in np.ndindex(4, 4):
+        image = np.zeros((2, 5, 5), np.float32)
+        image[0, row : row + 2, column : column + 2] = kernel
+        image[1, row : row + 2, column : column + 2] = other
+        assert [convolve(one, kernel).max() for one in image] == [2, 1]
+
+
+def test_m4_pooling_forgets_a_step_within_a_patch_and_stride_does_not() -> None:
+    """Of a slash moved by one pixel inside of a patch, the pooled map stays the same."""
+    here, there = np.zeros((2, 9, 9), np.float32)
+    here[2:4, 2:4] = there[2:4, 3:5] = SLASH
+    layer = st.MaxPool2D(2)
+    maxima = [pool(convolve(image, SLASH), layer) for image in (here, there)]
+    assert [one.max() for one in maxima] == [2, 2]
+    assert [np.argwhere(one == 2).tolist() for one in maxima] == [[[1, 1]]] * 2
+    strided = [convolve(image, SLASH, stride=2).max() for image in (here, there)]
+    assert strided == [2, 0]
 
 
 # ------------------------------------------------------------------- M5: pooling
@@ -165,6 +182,19 @@ def test_m5_each_depth_slice_is_pooled_alone() -> None:
     np.testing.assert_array_equal(largest, patches.max((2, 4)))
     mean = st.Network([st.AvgPool2D(2)], (6, 8, 5)).activations(image, "pool1")
     np.testing.assert_allclose(mean, patches.mean((2, 4)), rtol=1e-6)
+
+
+def test_m5_a_pooled_map_is_a_quarter_and_still_the_same_picture() -> None:
+    """Its pixels, drawn twice as large, go with the map's and not with other digits'."""
+    images = st.load_data("digits")[1].images[:10]
+    network = st.lenet5()
+    maps = network.activations(images, ["relu1", "pool1"])
+    large, small = maps["relu1"], maps["pool1"]
+    assert small.size * 4 == large.size
+    enlarged = small.repeat(2, axis=1).repeat(2, axis=2)
+    likeness = np.corrcoef(large.reshape(10, -1), enlarged.reshape(10, -1))[:10, 10:]
+    assert likeness.diagonal().min() > 0.9
+    assert (likeness.argmax(axis=1) == np.arange(10)).all()
 
 
 # ------------------------------------------------- M6: backpropagation through pooling

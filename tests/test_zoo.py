@@ -1,5 +1,6 @@
 """Networks from the literature: their shapes, and how deep they are made."""
 
+import numpy as np
 import pytest
 
 from striate import (
@@ -11,7 +12,7 @@ from striate import (
     ShapeError,
     receptive_field,
 )
-from striate.zoo import NETWORKS, lenet5, mobilenet, resnet, vgg
+from striate.zoo import NETWORKS, lenet5, lenet5_strided, mobilenet, resnet, vgg
 
 
 def test_lenet5_in_the_manner_of_1998() -> None:
@@ -20,6 +21,18 @@ def test_lenet5_in_the_manner_of_1998() -> None:
     assert ReLU() not in network.layers
     assert network.parameters == 61_706
     assert network.seed == 3
+
+
+def test_lenet5_with_strides_has_the_same_maps_and_weights() -> None:
+    """What is pooled is left out there: the first of every four units is computed."""
+    pooled, strided = lenet5(seed=1), lenet5_strided(seed=1)
+    assert strided.parameters == pooled.parameters
+    strided.set_weights(pooled.weights)
+    images = np.random.default_rng(0).integers(0, 256, (9, 32, 32, 1), np.uint8)
+    every = pooled.activations(images, "conv1")
+    found = strided.activations(images)
+    np.testing.assert_allclose(found["conv1"], every[:, ::2, ::2], atol=1e-5)
+    assert found["conv2"].shape[1:] == pooled.resolved[5].output_shape
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -17,6 +19,7 @@ from ..data.reading import Color
 from ..data.splits import recorded_split
 from ..errors import DataError, UsageError
 from ..network import Network
+from ..saving.architecture import read_architecture
 from ..training.settings import Settings
 from ..training.speed import training_speed
 from ..zoo import NETWORKS, input_shape_for
@@ -31,8 +34,13 @@ AUTO = "auto"
 TUNED = "fine-tuned"
 """What a network is called that goes on from an earlier model."""
 
-WITHOUT_WIDTH = ("lenet5", "lenet5-1998")
+WITHOUT_WIDTH = ("lenet5", "lenet5-1998", "lenet5-strided")
 """The networks whose channels are as their papers have them."""
+
+if TYPE_CHECKING:
+    NameType = click.ParamType[str]
+else:  # generic to type checkers only, before click 8.4
+    NameType = click.ParamType
 
 _COLORS: Mapping[int, Color] = {1: "grey", 3: "rgb"}
 _LOOK, _SHORTEST_LOOK, _LONGEST_LOOK = 0.02, 0.1, 5.0
@@ -43,14 +51,41 @@ _SLACK = 0.05  # of the time to train in, so that not every delay changes the pl
 _MEASURING = 1 / 3  # of the time to train on an image: forward, but no two gradients
 
 
+class NetworkName(NameType):
+    """A network's name, or the path of a file with an architecture."""
+
+    name = "network"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Return the name or the path, or fail where it is neither."""
+        if not is_known(value) and not os.path.exists(value):
+            known = ", ".join(map(repr, (AUTO, *NETWORKS)))
+            self.fail(
+                f"{value!r} is not one of {known}, nor a file with an architecture.",
+                param,
+                ctx,
+            )
+        return str(value)
+
+
+def is_known(name: str) -> bool:
+    """Whether this is a network's name; all others are files with an architecture."""
+    return name in (AUTO, *NETWORKS)
+
+
 def network_options(verb: Verb) -> Verb:
     """Give a verb --network (as ``name``, None for the default) and --width."""
     name = click.option(
         "--network",
         "name",
-        type=click.Choice((AUTO, *NETWORKS)),
-        help="What to train; `striate summary NETWORK DATA` shows it, auto chooses by "
-        "the images.  [default: auto; lenet5 for named data sets and IDX]",
+        type=NetworkName(),
+        metavar="NETWORK",
+        help=f"What to train: {', '.join((AUTO, *NETWORKS))}, or a file with an "
+        "architecture, of `striate design` or a model; `striate summary NETWORK DATA` "
+        "shows it, auto chooses by the images.  [default: auto; lenet5 for named data "
+        "sets and IDX]",
     )
     return name(width_option(verb))
 
@@ -107,13 +142,15 @@ def read_and_choose(
     A recipe that contradicts itself is told before anything is read.
     """
     recipe.build_optimizer(1)
+    name = name or default_network(data)
+    reading = read_for(name, data, reading)
     loaded = read_data(data, reading=reading, quiet=console.quiet)
     say_what_was_read(console, loaded)
     if check:
         check(loaded)
     chosen = choose_network(
         loaded,
-        name or default_network(data),
+        name,
         recipe,
         width=width,
         earlier=earlier,
@@ -164,7 +201,7 @@ def choose_network(
         left = max(0.0, until - time.monotonic())
         return epochs_within(left * (1 - _SLACK), rate, count)
 
-    epochs = recipe.epochs
+    epochs, given = recipe.epochs, name
     if automatic:
         shape = (*data.size, data.channels)
         if until is not None and width is None:
@@ -193,13 +230,9 @@ def choose_network(
         if earlier is not None:
             network, name = going_on(earlier, data, recipe.seed), TUNED
         else:
-            network = named_network(
-                name,
-                width,
-                input_shape=input_shape_for((*data.size, data.channels)),
-                classes=classes,
-                seed=recipe.seed,
-            )
+            shape = (*data.size, data.channels)
+            network = network_for(name, width, shape, classes, recipe.seed)
+            name = name if is_known(name) else Path(name).stem
         if until is not None:
             epochs = fitting(speed(network))
         title = name if width is None else f"{name} of width {width}"
@@ -207,7 +240,7 @@ def choose_network(
         if earlier is not None and network is not earlier:
             about += f"; the last layer is new, for {classes} classes"
         lines = [about]
-        options = {} if earlier else {"name": name, "width": width}
+        options = {} if earlier else {"name": given, "width": width}
     settings = settle(network, epochs)
     if not automatic:
         lines.append(_epochs_line(settings.epochs, recipe.epochs, minutes))
@@ -215,11 +248,49 @@ def choose_network(
     return Chosen(network, name, title, settings, tuple(lines), options, until)
 
 
-def named_network(name: str, width: int | None, **made_for: Any) -> Network:
-    """Return a network of the zoo; ``made_for`` may be input_shape, classes and seed.
+def read_for(name: str, data: str, reading: Reading) -> Reading:
+    """Return how data are read for a network.
 
-    Raises UsageError for the width of a network that has none.
+    For a file's architecture images have its size and its colours, where the user says
+    nothing else; those of published data have their own.
     """
+    if is_known(name) or is_published(data):
+        return reading
+    *size, channels = read_architecture(name).input_shape
+    return replace(
+        reading,
+        size=reading.size or (size[0], size[1]),
+        color=_COLORS.get(channels, "auto")
+        if reading.color == "auto"
+        else reading.color,
+    )
+
+
+def network_for(
+    name: str,
+    width: int | None,
+    images: tuple[int, int, int] | None = None,
+    classes: int | None = None,
+    seed: int = 0,
+) -> Network:
+    """Return a network of the zoo, or of a file with an architecture.
+
+    It is made for images (height, width, channels) of so many classes, where these are
+    given. Raises UsageError for the width of a network that has none, ModelFileError
+    for what is no architecture, ShapeError for images it does not take.
+    """
+    if not is_known(name):
+        if width is not None:
+            raise UsageError(
+                f"{name} says how wide its layers are; leave out --width, or let "
+                "`striate design --width` make another."
+            )
+        return read_architecture(name).network(images, classes, seed)
+    made_for: dict[str, Any] = {"seed": seed}
+    if images is not None:
+        made_for["input_shape"] = input_shape_for(images)
+    if classes is not None:
+        made_for["classes"] = classes
     if width is None:
         return NETWORKS[name](**made_for)
     if name in WITHOUT_WIDTH:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import click
 
 from ..data import Reading, read_data
 from ..errors import ModelFileError, UsageError
 from ..network import Network, load
-from ..zoo import NETWORKS, input_shape_for
+from ..zoo import NETWORKS
 from ..zoo.auto import choose
-from .choice import AUTO, named_network
+from .choice import AUTO, is_known, network_for, read_for
 from .console import Console
 
 
@@ -21,15 +20,16 @@ def model_or_network(
 ) -> Network:
     """Return a model, or an untrained network as `striate train` would make it.
 
-    Raises UsageError for what does not go together, ModelFileError where there is
-    neither a file nor a network of that name.
+    A network is named, or a JSON file of `striate design`. Raises UsageError for what
+    does not go together, ModelFileError where there is neither a file nor a network of
+    that name.
     """
     verb = click.get_current_context().info_name
     if model == AUTO and data is None:
         raise UsageError(
             f"auto chooses by the images, so it needs DATA: striate {verb} auto photos/"
         )
-    if model in (AUTO, *NETWORKS):
+    if is_known(model) or model.lower().endswith(".json"):
         return _untrained(console, model, data, width, reading)
     if not os.path.exists(model):
         raise ModelFileError(
@@ -46,14 +46,14 @@ def model_or_network(
 def _untrained(
     console: Console, name: str, data: str | None, width: int | None, reading: Reading
 ) -> Network:
-    """A network of the zoo as it would be trained: for data, or for its usual images."""
-    made_for: dict[str, Any] = {}
-    if data is not None:
-        loaded = read_data(data, reading=reading, quiet=console.quiet)
-        shape, classes = (*loaded.size, loaded.channels), loaded.training.classes
-        if name == AUTO:
-            choice = choose(shape, len(classes), len(loaded.training), width=width)
-            console.note(choice.why)
-            return choice.network
-        made_for = {"input_shape": input_shape_for(shape), "classes": len(classes)}
-    return named_network(name, width, **made_for)
+    """A network as it would be trained: for data, or for its usual images."""
+    if data is None:
+        return network_for(name, width)
+    reading = read_for(name, data, reading)
+    loaded = read_data(data, reading=reading, quiet=console.quiet)
+    shape, classes = (*loaded.size, loaded.channels), len(loaded.training.classes)
+    if name == AUTO:
+        choice = choose(shape, classes, len(loaded.training), width=width)
+        console.note(choice.why)
+        return choice.network
+    return network_for(name, width, shape, classes)

@@ -40,16 +40,17 @@ def summary(
 ) -> int:
     """Show layers, shapes, parameters and receptive fields.
 
-    MODEL is a model file, NETWORK one of auto, lenet5, lenet5-1998, vgg, mobilenet and
-    resnet. With DATA, and the options that say how its images are read, a network is
-    shown as `striate train` would make it for these; else for its usual images and 10
-    classes.
+    MODEL is a model file, NETWORK one of auto, lenet5, lenet5-1998, lenet5-strided, vgg,
+    mobilenet and resnet, or a JSON file of `striate design`. With DATA, and the options
+    that say how its images are read, a network is shown as `striate train` would make it
+    for these; else for its usual images and 10 classes.
 
     \b
     Examples:
       striate summary lenet5
       striate summary vgg --width 32
       striate summary auto photos/
+      striate summary net.json photos/
       striate summary mnist-lenet5.safetensors --json
       striate summary mnist-lenet5.safetensors --unit conv2:4,4 --image photo.png
     """

@@ -26,6 +26,16 @@ from .usage import Usage
 from .weights import Floats, named_views
 
 
+def make_plan(resolved: Sequence[ResolvedLayer]) -> _core.Plan:
+    """Return what the core makes of layers; it holds no weights and no memory yet."""
+    return _core.Plan(
+        lower(resolved),
+        sum(one.parameters + one.statistics for one in resolved),
+        instruction_set(),
+        convolution() == "direct",
+    )
+
+
 class Engine:
     """Computes with one network's weights; several threads may do so at once.
 
@@ -36,12 +46,7 @@ class Engine:
     def __init__(self, resolved: Sequence[ResolvedLayer], flat: Floats) -> None:
         self.resolved = tuple(resolved)
         self.flat = flat
-        self.plan = _core.Plan(
-            lower(self.resolved),
-            flat.size,
-            instruction_set(),
-            convolution() == "direct",
-        )
+        self.plan = make_plan(self.resolved)
         self.usage = Usage()
 
     @property

@@ -10,6 +10,7 @@ from .attribution import (
 )
 from .diagnosis import ClassPair, Diagnosis, Finding
 from .diagnostics import diagnose
+from .distances import LayerShift
 from .effective import EffectiveField, effective_field
 from .fields import LayerField, layer_fields
 from .filters import filter_pictures, map_pictures
@@ -20,6 +21,7 @@ from .occlusion import Occlusion, occlusion
 from .patches import TopPatches, top_patches
 from .pixels import input_pixels
 from .scaling import scale_to_input
+from .shift import ShiftResponse, moved, shift_response
 from .transforms import Transforms
 
 __all__ = [
@@ -29,9 +31,11 @@ __all__ = [
     "Finding",
     "IntegratedGradients",
     "LayerField",
+    "LayerShift",
     "Maximization",
     "Occlusion",
     "Projection",
+    "ShiftResponse",
     "TopPatches",
     "Transforms",
     "deconvolution",
@@ -47,9 +51,11 @@ __all__ = [
     "layer_fields",
     "map_pictures",
     "maximize",
+    "moved",
     "occlusion",
     "saliency",
     "scale_to_input",
+    "shift_response",
     "smooth_gradient",
     "top_patches",
 ]

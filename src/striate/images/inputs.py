@@ -154,7 +154,9 @@ def ready(
     return Images(pixels, _core.Pixels(pixels, rule.pixel_table, offset))
 
 
-def prepared(images: Images, rule: InputRule, part: slice) -> NDArray[np.float32]:
+def prepared(
+    images: Images, rule: InputRule, part: slice | NDArray[np.intp]
+) -> NDArray[np.float32]:
     """Return what enters the first layer for some of the images, float32 N,H,W,C.
 
     Floats as the network takes them are a view of what the user gave.

@@ -10,10 +10,10 @@ from ..engine.randomness import check_seed
 from ..engine.weights import Floats, checked_weights, flattened
 from ..errors import ModelFileError
 from ..images.preprocess import Preprocessing
-from ..layers import layer_from_config
 from ..resolve import resolve
 from ..stack import checked_classes
 from ..training.calibration import checked_temperature
+from .architecture import Architecture
 
 
 def to_metadata(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -25,8 +25,7 @@ def to_metadata(state: Mapping[str, Any]) -> dict[str, Any]:
         "format": "striate",
         "version": VERSION,
         "architecture": {
-            "input_shape": list(state["input_shape"]),
-            "layers": [layer.to_config() for layer in state["layers"]],
+            **Architecture(state["layers"], state["input_shape"]).to_config(),
             "seed": state["seed"],
         },
         "classes": None if classes is None else list(classes),
@@ -45,12 +44,11 @@ def from_metadata(
     The file may say anything: nothing is allocated before the weights it truly holds
     are those its architecture asks for. Raises ModelFileError naming the file.
     """
-    architecture = metadata["architecture"]
     classes, known = metadata["classes"], metadata["preprocessing"]
     try:
-        layers = [layer_from_config(config) for config in architecture["layers"]]
-        resolved = resolve(layers, architecture["input_shape"])
-        shape = resolved[0].input_shape
+        architecture = Architecture.from_config(metadata["architecture"])
+        layers, shape = architecture.layers, architecture.input_shape
+        resolved = resolve(layers, shape)
         preprocessing = None if known is None else Preprocessing.from_config(known)
         if preprocessing is not None and preprocessing.input_shape != shape:
             raise ValueError(
@@ -68,7 +66,7 @@ def from_metadata(
         both = metadata.get("mirrored_answers", False)
         mirrored = truth("the model", "mirrored_answers", both)
         arrays = checked_weights(resolved, weights)
-        seed = check_seed(architecture.get("seed", 0))
+        seed = check_seed(metadata["architecture"].get("seed", 0))
     except (TypeError, ValueError, RecursionError) as error:
         raise ModelFileError(
             f"{name} is no usable model: {error} Save it anew from the network."

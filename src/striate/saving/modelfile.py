@@ -67,10 +67,12 @@ def save_model(
         raise unwritable(path, error) from error
 
 
-def unwritable(path: str | os.PathLike[str], error: OSError) -> ModelFileError:
-    """Say in words why a model cannot be saved."""
+def unwritable(
+    path: str | os.PathLike[str], error: OSError, what: str = "model"
+) -> ModelFileError:
+    """Say in words why a model, or another file, cannot be saved."""
     return ModelFileError(
-        f"The model cannot be saved as {os.fspath(path)}: {_reason(error)}; name a file "
+        f"The {what} cannot be saved as {os.fspath(path)}: {_reason(error)}; name a file "
         f"in a folder that exists, may be written and has room."
     )
 
@@ -89,7 +91,7 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Weights, dict[str, Any]]:
             length = int.from_bytes(file.read(8), "little")
             if size < 10 or not 2 <= length <= min(size - 8, LONGEST_HEADER):
                 raise _damaged(name, "it does not begin with the length of a header")
-            header = _json_object(file.read(length), f"{name}: the header")
+            header = json_object(file.read(length), f"{name}: the header")
             metadata = _metadata(name, header.pop("__metadata__", None))
             layout = _layout(name, header, size - 8 - length)
             data = file.read(size - 8 - length)
@@ -132,7 +134,7 @@ def _metadata(name: str, entries: Any) -> dict[str, Any]:
             f"{name} is a safetensors file but not one of Striate's: it has no metadata "
             f'"{KEY}" with the architecture; only models that Striate saved can load.'
         )
-    metadata = _json_object(text, f"{name}: the metadata")
+    metadata = json_object(text, f"{name}: the metadata")
     version = metadata.get("version")
     if metadata.get("format") != "striate" or type(version) is not int or version < 1:
         raise _damaged(name, "its metadata names no format and version")
@@ -190,7 +192,11 @@ def _naturals(value: Any) -> TypeGuard[list[int]]:
     return isinstance(value, list) and all(type(v) is int and v > 0 for v in value)
 
 
-def _json_object(text: str | bytes, subject: str) -> dict[str, Any]:
+def json_object(
+    text: str | bytes,
+    subject: str,
+    remedy: str = "this is no model file or a damaged one",
+) -> dict[str, Any]:
     """Parse a JSON object; a name that stands twice and NaN are refused."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -207,8 +213,7 @@ def _json_object(text: str | bytes, subject: str) -> dict[str, Any]:
             raise TypeError(f"{type(value).__name__} in place of an object")
     except (TypeError, ValueError, RecursionError) as error:
         raise ModelFileError(
-            f"{subject} is not a JSON object ({_reason(error)}); this is no model file "
-            f"or a damaged one."
+            f"{subject} is not a JSON object ({_reason(error)}); {remedy}."
         ) from None
     return value
 

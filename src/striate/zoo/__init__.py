@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..network import Network
-from .lenet import input_shape_for, lenet5, lenet5_1998
+from .lenet import input_shape_for, lenet5, lenet5_1998, lenet5_strided
 from .modern import mobilenet, resnet, vgg
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "input_shape_for",
     "lenet5",
     "lenet5_1998",
+    "lenet5_strided",
     "mobilenet",
     "resnet",
     "vgg",
@@ -21,6 +22,7 @@ __all__ = [
 NETWORKS: dict[str, Callable[..., Network]] = {
     "lenet5": lenet5,
     "lenet5-1998": lenet5_1998,
+    "lenet5-strided": lenet5_strided,
     "vgg": vgg,
     "mobilenet": mobilenet,
     "resnet": resnet,

@@ -92,6 +92,29 @@ def lenet5_1998(
     )
 
 
+def lenet5_strided(
+    activation: Activation = "relu",
+    *,
+    input_shape: tuple[int, int, int] = (32, 32, 1),
+    classes: int = 10,
+    seed: int = 0,
+) -> Network:
+    """Return LeNet-5 without pooling: its convolutions have stride 2 instead (M3, M4).
+
+    The same 61,706 parameters and the same sizes of maps, 14x14x6 and 5x5x16: of four
+    units that LeNet-5 takes the maximum of, only the first is computed, which makes
+    148,320 multiply-adds an image. Arguments and errors are those of `lenet5`.
+
+    >>> network = lenet5_strided()
+    >>> network.parameters, network.summary().multiply_adds
+    (61706, 148320)
+    """
+    activate = _chosen("activation", activation, _ACTIVATIONS)
+    features = [Conv2D(6, 5, stride=2), activate(), Conv2D(16, 5, stride=2), activate()]
+    classifier = [Dense(120), activate(), Dense(84), activate(), Dense(classes)]
+    return Network([*features, Flatten(), *classifier], input_shape, seed)
+
+
 def input_shape_for(images: tuple[int, int, int]) -> tuple[int, int, int]:
     """Return the input, (height, width, channels), that suits images of this shape.
 
