@@ -1,0 +1,390 @@
+"""Edges, parts, whole faces? Measure what each layer of a face network is for.
+
+    python examples/face_hierarchy.py FOLDER [--splits 5] [-o PICTURES] [--json]
+
+FOLDER is that of faces.py, whose networks are trained anew. All figures are of the test
+images, and stand beside chance and beside the same network with the weights it began
+with. Places are those of the ORL faces, which fill their pictures alike. What was found
+is in docs/faces.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from faces import choice_for, error_of, fit, percent, read_split, whole_number
+
+import striate as st
+from striate.explain.gabor import fit_gabors
+from striate.explain.hierarchy import (
+    concentration,
+    field_centres,
+    map_peaks,
+    selectivity,
+    unit_centres,
+)
+from striate.explain.orientation import edge_fits, orientation_spread
+from striate.plotting import figure as plotting
+
+PATCHES = 9  # of each map that are looked at, every one of another person
+SURE = 0.05  # p value below which a map counts as more than chance
+MOSTLY = 2 / 3  # of a map's patches have to be in one part of the face
+
+# Boxes as shares of the picture: top, left, bottom, right. What is in none of them is
+# skin inside of FACE, and else the outline: hair, ears, chin and what is behind.
+PARTS = {
+    "eyes": (0.34, 0.15, 0.52, 0.85),
+    "nose": (0.52, 0.33, 0.66, 0.67),
+    "mouth": (0.66, 0.25, 0.82, 0.75),
+}
+FACE = (0.22, 0.15, 0.88, 0.85)
+REGIONS = (*PARTS, "skin", "outline")
+
+TRAINED, BEGUN = "trained", "as it began"
+PLAIN = {"field": ".0f", "maps": ".0f", "favourite person, d'": ".1f"}
+PLAIN |= {"distance": ".1f", "distance by chance": ".1f", "d' by chance": ".1f"}
+"""The figures that are no shares, and their format."""
+
+Layers = dict[str, dict[str, float]]
+"""Figures by layer and name."""
+
+
+# ------------------------------------------------------------------------- networks
+
+
+def as_it_began(network: st.Network, data: st.Data) -> st.Network:
+    """Return a network with the weights with which this one began.
+
+    Its normalisation has seen the training images, without which maps would be active
+    everywhere or nowhere: it is trained at a rate too low to change a weight.
+    """
+    twin = st.Network(network.layers, network.input_shape, network.seed)
+    still = st.SGD(1e-12, momentum=0, weight_decay=0)
+    fit(twin, data, network.seed, epochs=10, optimizer=still, schedule="constant")
+    return twin
+
+
+def with_kernels(network: st.Network, kernel: int) -> st.Network:
+    """Return the same network, with kernels of another size in its first layer."""
+    first, *others = network.layers
+    larger = st.Conv2D(first.filters, kernel, first.stride, kernel // 2, bias=False)
+    return st.Network([larger, *others], network.input_shape, network.seed)
+
+
+def first_filters(network: st.Network) -> np.ndarray:
+    """Return the filters of the first convolution, (C, H, W)."""
+    return network.weights["conv1.weight"].mean(axis=1)
+
+
+# ----------------------------------------------------------------- what layers are for
+
+
+def region_of(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return which of REGIONS points (..., 2) lie in, as its number."""
+    share = (points + 0.5) / size
+
+    def inside(box: tuple[float, float, float, float]) -> np.ndarray:
+        return ((share >= box[:2]) & (share < box[2:])).all(axis=-1)
+
+    found = np.where(inside(FACE), REGIONS.index("skin"), REGIONS.index("outline"))
+    for name, box in PARTS.items():
+        found[inside(box)] = REGIONS.index(name)
+    return found
+
+
+def folded(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Lay the right half of the picture on the left: both eyes are one part."""
+    middle = (size[1] - 1) / 2
+    return np.stack([points[..., 0], np.abs(points[..., 1] - middle)], axis=-1)
+
+
+def top_images(values: np.ndarray, people: np.ndarray) -> np.ndarray:
+    """Return, for each map, the images it is most active in, one a person, and -1.
+
+    A person's photographs are much alike, and would be one finding told five times.
+    """
+    found = np.full((values.shape[1], PATCHES), -1)
+    for place, column in enumerate(values.T):
+        order = np.argsort(-column, kind="stable")
+        first = np.unique(people[order], return_index=True)[1]
+        best = order[np.sort(first)][:PATCHES]
+        best = best[column[best] > 0]  # a map that is 0 sees nothing there
+        found[place, : len(best)] = best
+    return found
+
+
+def top_points(network: st.Network, layer: str, peaks, people: np.ndarray):
+    """Return where the top patches of each map have their middles, (C, 9, 2) or NaN."""
+    images = top_images(peaks.values, people)
+    maps = np.arange(len(images))[:, None]
+    rows, columns = peaks.rows[images, maps], peaks.columns[images, maps]
+    points = field_centres(network, layer, rows, columns)
+    points[images < 0] = np.nan
+    return points
+
+
+def layers_of(network: st.Network, data: st.Data) -> Layers:
+    """Measure what leaves each convolution's ReLU, on the test images."""
+    names = [one.name for one in network.resolved if isinstance(one.layer, st.ReLU)]
+    people, size = data.test.labels, data.size
+    found = {}
+    for layer, peaks in map_peaks(network, data.test.images, names).items():
+        points = top_points(network, layer, peaks, people)
+        there = np.isfinite(points[:, :, 0])
+        units = unit_centres(network, layer)
+        near = concentration(folded(points, size), folded(units, size))
+        own = concentration(folded(points, size))
+        regions = np.where(there, region_of(np.nan_to_num(points), size), -1)
+        told = selectivity(peaks.values, people)
+        counts = np.array([(regions == place).sum(1) for place in range(len(REGIONS))])
+        by_chance = np.bincount(region_of(units, size), minlength=len(REGIONS))
+        alive = there.any(axis=1)
+        mostly = counts[: len(PARTS)].max(axis=0) >= MOSTLY * there.sum(axis=1)
+        found[layer] = {
+            "field": max(st.receptive_field(network, layer).size),
+            "maps": len(points),
+            "dead": 1 - alive.mean(),
+            "distance": np.nanmean(near.distance),
+            "distance by chance": np.nanmean(near.chance),
+            "a place of their own": (own.p_value[alive] < SURE).mean(),
+            **dict(zip(REGIONS, counts.sum(axis=1) / there.sum(), strict=True)),
+            **{
+                f"{name} by chance": share / len(units)
+                for name, share in zip(REGIONS, by_chance, strict=True)
+            },
+            "in one part": mostly[alive].mean(),
+            "explained by the person": np.nanmean(told.explained),
+            "explained by chance": np.nanmean(told.chance),
+            "favourite person, d'": np.nanmean(told.distance),
+            "d' by chance": np.nanmean(told.chance_distance),
+            "error of nearest neighbours": nearest_neighbour(network, layer, data),
+        }
+    return found
+
+
+def nearest_neighbour(network: st.Network, layer: str, data: st.Data) -> float:
+    """Return the error of looking test images up among those of training, by a layer."""
+    known, asked = (
+        network.activations(part.images, layer).reshape(len(part), -1)
+        for part in (data.training, data.test)
+    )
+    apart = np.square(known).sum(axis=1) - 2 * asked @ known.T
+    nearest = data.training.labels[apart.argmin(axis=1)]
+    return float((nearest != data.test.labels).mean())
+
+
+# ------------------------------------------------------------------ what filters are
+
+
+def filters_found(filters: dict[str, np.ndarray], seed: int) -> dict[str, object]:
+    """Fit edges and Gabor functions to filters, and to the same weights shuffled."""
+    random = np.random.default_rng(seed)
+    trained = filters[TRAINED]
+    flat = random.permuted(trained.reshape(len(trained), -1), axis=1)
+    filters = filters | {
+        "trained, weights shuffled": flat.reshape(trained.shape),
+        "noise": random.standard_normal(trained.shape),
+    }
+    found = {}
+    for name, one in filters.items():
+        fits = edge_fits(one) if one.shape[1] < 5 else fit_gabors(one)
+        spread = orientation_spread(fits.orientation)
+        found[name] = {
+            "filters": len(one),
+            "explained": float(fits.explained.mean()),
+            "deviation": float(fits.explained.std()),
+            "least": float(fits.explained.min()),
+            "orientations": spread.counts.tolist(),
+            "resultant": spread.resultant,
+            "p_value": spread.p_value,
+        }
+    return found
+
+
+# --------------------------------------------------------------------------- all of it
+
+
+def measure(options: argparse.Namespace) -> dict[str, object]:
+    """Train on every split, measure, and return all that was found."""
+    layers: dict[str, list[Layers]] = {TRAINED: [], BEGUN: []}
+    filters: dict[int, dict[str, list[np.ndarray]]] = {}
+    errors: dict[int, list[float]] = {}
+    for number in range(options.seed, options.seed + options.splits):
+        data = read_split(options.folder, number)
+        choice = choice_for(data, number, options.width)
+        recipe = choice.fit_options(flip="horizontal")
+        networks = {first_filters(choice.network).shape[1]: choice.network}
+        networks.setdefault(options.kernel, with_kernels(choice.network, options.kernel))
+        for side, network in networks.items():
+            begun = as_it_began(network, data)
+            fit(network, data, number, **recipe)
+            errors.setdefault(side, []).append(error_of(network, data))
+            both = filters.setdefault(side, {TRAINED: [], BEGUN: []})
+            both[TRAINED].append(first_filters(network))
+            both[BEGUN].append(first_filters(begun))
+            if network is choice.network:
+                layers[TRAINED].append(layers_of(network, data))
+                layers[BEGUN].append(layers_of(begun, data))
+                if options.output:
+                    draw_places(network, data, options.output)
+        if options.output:
+            draw_filters(networks[options.kernel], options.output)
+        said = (f"{percent(found[-1])} ({side}x{side})" for side, found in errors.items())
+        done = number - options.seed + 1
+        print(f"split {done} of {options.splits}: {', '.join(said)} wrong", flush=True)
+    return {
+        "splits": options.splits,
+        "errors": errors,
+        "layers": {name: over_splits(found) for name, found in layers.items()},
+        "filters": {
+            side: filters_found(
+                {name: np.concatenate(parts) for name, parts in both.items()}, side
+            )
+            for side, both in filters.items()
+        },
+    }
+
+
+def over_splits(found: Sequence[Layers]) -> dict[str, dict[str, tuple[float, float]]]:
+    """Return mean and standard deviation of every figure of every layer."""
+    several = len(found) > 1
+    return {
+        layer: {
+            name: (
+                float(np.mean(values)),
+                float(np.std(values, ddof=1)) if several else 0.0,
+            )
+            for name in figures
+            for values in [[one[layer][name] for one in found]]
+        }
+        for layer, figures in found[0].items()
+    }
+
+
+def layer_table(layers: dict[str, dict[str, dict[str, tuple[float, float]]]]) -> str:
+    """Return what was found of layers, as a table in Markdown."""
+    trained = layers[TRAINED]
+    lines = [f"| | {' | '.join(trained)} |", "|---" * (1 + len(trained)) + "|"]
+    for name in next(iter(trained.values())):
+        same = name in ("field", "maps") or name.endswith("by chance")
+        for which in (TRAINED,) if same else (TRAINED, BEGUN):
+            cells = [cell(name, *layers[which][layer][name], same) for layer in trained]
+            title = name if which == TRAINED else f"… {which}"
+            lines.append(f"| {title} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def cell(name: str, mean: float, deviation: float, alone: bool) -> str:
+    """Write a figure, shares as per cent."""
+    if name in PLAIN:
+        form, factor, unit = PLAIN[name], 1, ""
+    else:
+        form, factor, unit = ".0f", 100, " %"
+    spread = "" if alone else f" ± {factor * deviation:{form}}"
+    return f"{factor * mean:{form}}{spread}{unit}"
+
+
+def filter_table(found: dict[str, dict[str, float]]) -> str:
+    """Return what was found of filters, as a table in Markdown."""
+    lines = ["| filters | n | explained | least | orientations | R | p |", "|---" * 7 + "|"]
+    for name, one in found.items():
+        explained = f"{100 * one['explained']:.0f} ± {100 * one['deviation']:.0f} %"
+        counts = " ".join(map(str, one["orientations"]))
+        lines.append(
+            f"| {name} | {one['filters']} | {explained} | {100 * one['least']:.0f} % | "
+            f"{counts} | {one['resultant']:.2f} | {one['p_value']:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+# --------------------------------------------------------------------------- pictures
+
+
+def draw_places(network: st.Network, data: st.Data, folder: Path) -> None:
+    """Draw where each layer's top patches lie, on the mean of the test faces."""
+    names = [one.name for one in network.resolved if isinstance(one.layer, st.ReLU)]
+    height, width = data.size
+    figure = plotting.new_figure(2.4 * len(names), 3.4)
+    found = map_peaks(network, data.test.images, names)
+    for axes, (layer, peaks) in zip(
+        figure.subplots(1, len(names), squeeze=False).flat, found.items(), strict=True
+    ):
+        points = top_points(network, layer, peaks, data.test.labels)
+        axes.imshow(data.test.images.mean(axis=(0, 3)), cmap="gray")
+        for top, left, bottom, right in (*PARTS.values(), FACE):
+            rows = height * np.array([top, top, bottom, bottom, top]) - 0.5
+            columns = width * np.array([left, right, right, left, left]) - 0.5
+            axes.plot(columns, rows, color="white", linewidth=0.7)
+        # Middles of coarse maps lie on top of each other: move them a little apart.
+        apart = np.random.default_rng(0).uniform(-0.6, 0.6, points.shape)
+        for map_points in points + apart:
+            axes.plot(map_points[:, 1], map_points[:, 0], "o", markersize=2.5)
+        axes.set_title(f"{layer}: {len(points)} maps", fontsize="small")
+        axes.set_axis_off()
+    plotting.write_png(figure, folder / "places.png")
+
+
+def draw_filters(network: st.Network, folder: Path) -> None:
+    """Draw the first layer's filters above the Gabor functions nearest to them."""
+    filters = first_filters(network)
+    fits = fit_gabors(filters)
+    figure = plotting.new_figure(1.2 * len(filters), 2.8)
+    grid = figure.subplots(2, len(filters), squeeze=False)
+    for column, (own, fitted) in enumerate(zip(filters, fits.fitted, strict=True)):
+        limit = np.abs(own).max()
+        for axes, one in zip(grid[:, column], (own, fitted), strict=True):
+            axes.imshow(one, cmap="gray", vmin=-limit, vmax=limit)
+            axes.set_axis_off()
+        title = f"{fits.orientation[column]:.0f}°, {100 * fits.explained[column]:.0f} %"
+        grid[1, column].set_title(title, fontsize="small")
+    plotting.write_png(figure, folder / "filters.png")
+
+
+def main() -> None:
+    """Read the command line, measure and tell."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", help="a folder of images for each person in it")
+    parser.add_argument(
+        "--splits", type=whole_number(1), default=5, help="how often to draw [5]"
+    )
+    parser.add_argument(
+        "--seed", type=whole_number(0), default=0, help="of the first split [0]"
+    )
+    parser.add_argument(
+        "--width", type=whole_number(1), help="maps of the first layer [by the images]"
+    )
+    parser.add_argument(
+        "--kernel",
+        type=whole_number(5),
+        default=7,
+        help="side of the larger kernels that Gabor functions are fitted to [7]",
+    )
+    parser.add_argument(
+        "-o", dest="output", type=Path, help="a folder for pictures (of your faces)"
+    )
+    parser.add_argument("--json", action="store_true", help="end in a line of JSON")
+    options = parser.parse_args()
+    if not options.kernel % 2:
+        parser.error(f"--kernel must be odd, to have a middle, but is {options.kernel}")
+    try:
+        if options.output:
+            plotting.new_figure(1, 1)  # says now what is missing for pictures
+            options.output.mkdir(parents=True, exist_ok=True)
+        found = measure(options)
+    except (st.StriateError, OSError) as error:
+        sys.exit(f"Error: {error}")
+    print(f"\n{layer_table(found['layers'])}")
+    for side, filters in found["filters"].items():
+        kind = "edges" if side < 5 else "Gabor functions"
+        print(f"\n{kind}, filters of {side}x{side}\n\n{filter_table(filters)}")
+    if options.json:
+        print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

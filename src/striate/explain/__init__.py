@@ -1,0 +1,1 @@
+"""What networks have learned, as arrays: filters, maps, patches, and chance beside them."""
