@@ -72,6 +72,8 @@ def test_m7_lenet5_as_json() -> None:
         "multiply_adds": 240_000,
         "receptive_field": [14, 14],
         "jump": [2, 2],
+        "start": [0, 0],
+        "center": [6.5, 6.5],
     }
 
 

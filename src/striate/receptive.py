@@ -10,10 +10,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .arguments import Pair, both, number_or_pair, spell, whole_number
 from .errors import ShapeError
 from .resolve import Layer, ResolvedLayer, check_layers, find_layer
 from .window import Window
+
+Mask = NDArray[np.bool_]
 
 
 class Resolved(Protocol):
@@ -43,6 +48,15 @@ class ReceptiveField:
     path: tuple[ResolvedLayer, ...] = field(repr=False, compare=False)
     """All layers up to this one, in the order they are computed in."""
 
+    @property
+    def center(self) -> tuple[float, float]:
+        """The middle of unit (0, 0)'s field, (row, column): start + (size - 1) / 2.
+
+        In pixels, whose own middles are whole numbers; padding is counted. The middle
+        of unit (i, j)'s field is i and j times `jump` further.
+        """
+        return middle(self.size, self.start)
+
     def box(
         self, row: int = 0, column: int = 0, clip: bool = True
     ) -> tuple[int, int, int, int]:
@@ -57,48 +71,91 @@ class ReceptiveField:
         >>> field.box(0, 4), field.box(0, 4, clip=False)
         ((0, 3, 2, 6), (-1, 3, 2, 6))
         """
-        row = whole_number("ReceptiveField.box", "row", row, minimum=0)
-        column = whole_number("ReceptiveField.box", "column", column, minimum=0)
+        row, column = self._checked(row, column)
+        if not clip:
+            top, left = (
+                first + unit * step
+                for first, unit, step in zip(
+                    self.start, (row, column), self.jump, strict=True
+                )
+            )
+            return top, left, top + self.size[0], left + self.size[1]
+        rows, columns = map(np.flatnonzero, self._seen(row, column))
+        if not rows.size or not columns.size:
+            return 0, 0, 0, 0
+        return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
+
+    def pixels(self, row: int = 0, column: int = 0) -> Mask:
+        """Return which pixels of the image reach a unit, as a mask (height, width).
+
+        The `box` bounds them and holds others too where dilation or a stride wider
+        than the kernel leaves gaps, or where branches see different places. Below a max
+        pooling it is every pixel that can reach the unit in some image. Raises
+        ShapeError for units the layer does not have.
+
+        >>> from striate.layers import Conv2D, resolve
+        >>> field = receptive_field(resolve([Conv2D(1, 2, dilation=3)], (5, 5, 1)), 0)
+        >>> field.pixels(1, 0).astype(int)
+        array([[0, 0, 0, 0, 0],
+               [1, 0, 0, 1, 0],
+               [0, 0, 0, 0, 0],
+               [0, 0, 0, 0, 0],
+               [1, 0, 0, 1, 0]])
+        """
+        row, column = self._checked(row, column)
+        if self._branches:
+            return self._reaching((row, column), axes=(0, 1))
+        pixels: Mask = np.logical_and.outer(*self._seen(row, column))
+        return pixels
+
+    def _checked(self, row: int, column: int) -> tuple[int, int]:
+        row = whole_number("ReceptiveField", "row", row, minimum=0)
+        column = whole_number("ReceptiveField", "column", column, minimum=0)
         if row >= self.units[0] or column >= self.units[1]:
             raise ShapeError(
                 f"There is no unit ({row}, {column}) in a map of "
                 f"{spell(self.units)}; rows go from 0 to {self.units[0] - 1}, "
                 f"columns from 0 to {self.units[1] - 1}."
             )
-        span = self._seen if clip else self._whole
-        (top, bottom), (left, right) = span(0, row), span(1, column)
-        if clip and (top == bottom or left == right):
-            return 0, 0, 0, 0
-        return top, left, bottom, right
+        return row, column
 
-    def _whole(self, axis: int, unit: int) -> tuple[int, int]:
-        first = self.start[axis] + unit * self.jump[axis]
-        return first, first + self.size[axis]
+    @property
+    def _branches(self) -> bool:
+        return any(len(one.inputs) > 1 for one in self.path)
 
-    def _seen(self, axis: int, unit: int) -> tuple[int, int]:
-        """Walk back to the image along one axis, leaving the padding of every map out.
+    def _seen(self, row: int, column: int) -> tuple[Mask, Mask]:
+        """Return which rows and which columns of the image hold what a unit sees.
+
+        Through a chain of windows every row meets every column. What branches see
+        together is no such product, so their axes go the way back together.
+        """
+        if self._branches:
+            pixels = self.pixels(row, column)
+            return pixels.any(axis=1), pixels.any(axis=0)
+        return self._reaching((row,), axes=(0,)), self._reaching((column,), axes=(1,))
+
+    def _reaching(self, unit: tuple[int, ...], axes: tuple[int, ...]) -> Mask:
+        """Walk back to the image along some axes, leaving out the padding of every map.
 
         Cutting the whole field at the image's border would not do: what a stride
         drops at the end of one map can lie where a later map has its padding.
         """
-        places: dict[int, set[int]] = {self.path[-1].index: {unit}}
+        alone = np.zeros([self.units[axis] for axis in axes], np.bool_)
+        alone[unit] = True
+        masks = {self.path[-1].index: alone}
         for one in reversed(self.path):
-            reached = places.pop(one.index, set())
-            if reached and len(one.output_shape) < len(one.input_shape):
-                reached = set(range(one.input_shape[axis]))  # one unit for them all
+            mask = masks.pop(one.index, None)
+            if mask is None:
+                continue  # of a branch beside the one that leads here
             if one.window is not None:
-                stride, dilation = one.window.stride[axis], one.window.dilation[axis]
-                before, taps = one.window.padding[2 * axis], one.window.kernel[axis]
-                taken = (
-                    place * stride - before + tap * dilation
-                    for place in reached
-                    for tap in range(taps)
-                )
-                reached = {at for at in taken if 0 <= at < one.input_shape[axis]}
+                for place, axis in enumerate(axes):
+                    length = one.input_shape[axis]
+                    mask = _read(one.window, axis, mask, place, length)
+            elif len(one.output_shape) < len(one.input_shape):  # one unit for them all
+                mask = np.ones([one.input_shape[axis] for axis in axes], np.bool_)
             for index in one.inputs:
-                places.setdefault(index, set()).update(reached)
-        pixels = places[-1]
-        return (min(pixels), max(pixels) + 1) if pixels else (0, 0)
+                masks[index] = mask | masks[index] if index in masks else mask
+        return masks[-1]
 
 
 def receptive_field(
@@ -133,13 +190,24 @@ def receptive_field(
     )
 
 
-def sizes_and_jumps(
+def all_fields(
     resolved: Sequence[ResolvedLayer],
-) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    """Yield what `receptive_field` says of every layer, in one walk over them."""
+) -> Iterator[tuple[tuple[int, int], tuple[int, int], tuple[int, int]]]:
+    """Yield size, jump and start of every layer's field, in one walk over them."""
     rows, columns = (_fields(resolved, axis) for axis in (0, 1))
-    for (height, down, _), (width, right, _) in zip(rows, columns, strict=True):
-        yield (height, width), (down, right)
+    for down, across in zip(rows, columns, strict=True):
+        size, jump, start = zip(down, across, strict=True)
+        yield size, jump, start
+
+
+def middle(size: tuple[int, int], start: tuple[int, int]) -> tuple[float, float]:
+    """Return where a field has its middle, in pixels whose own are whole numbers.
+
+    >>> middle((2, 5), (0, -2))
+    (0.5, 0.0)
+    """
+    (rows, columns), (top, left) = size, start
+    return top + (rows - 1) / 2, left + (columns - 1) / 2
 
 
 def depth_to_see(size: Pair, block: Layer | Sequence[Layer]) -> int:
@@ -213,6 +281,24 @@ def _through(window: Window, field: Field, axis: int) -> Field:
         jump * window.stride[axis],
         start - window.padding[2 * axis] * jump,
     )
+
+
+def _read(window: Window, axis: int, units: Mask, place: int, length: int) -> Mask:
+    """Return which places of a map its window's `units` read, along one axis.
+
+    That is axis `place` of the mask; the map is `length` long there.
+    """
+    above = np.moveaxis(units, place, 0)
+    below = np.zeros((length, *above.shape[1:]), np.bool_)
+    stride = window.stride[axis]
+    for tap in range(window.kernel[axis]):
+        offset = tap * window.dilation[axis] - window.padding[2 * axis]
+        first = max(0, -(offset // stride))  # the units whose tap is not in padding
+        last = min(len(above) - 1, (length - 1 - offset) // stride)
+        if first <= last:
+            taps = slice(first * stride + offset, last * stride + offset + 1, stride)
+            below[taps] |= above[first : last + 1]
+    return np.moveaxis(below, 0, place)
 
 
 _PIXEL: Field = (1, 1, 0)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .arguments import spell
-from .receptive import sizes_and_jumps
+from .receptive import all_fields, middle
 from .resolve import ResolvedLayer, Shape
 
 HEADINGS = (
@@ -24,7 +24,8 @@ class Row:
     """One layer: what it is, what leaves it, what it costs and what it sees.
 
     `inputs` are the layers it reads; `statistics` counts numbers that are measured while
-    training, not learned.
+    training, not learned. `receptive_field` is the size of what a unit sees; `jump`,
+    `start` and `center` are those of `ReceptiveField`.
     """
 
     name: str
@@ -37,6 +38,8 @@ class Row:
     multiply_adds: int
     receptive_field: tuple[int, int]
     jump: tuple[int, int]
+    start: tuple[int, int]
+    center: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -69,10 +72,10 @@ class Summary:
     @classmethod
     def of(cls, resolved: Sequence[ResolvedLayer]) -> Summary:
         """Summarize what `resolve` returned."""
-        seen = sizes_and_jumps(resolved)
+        seen = all_fields(resolved)
         names = {-1: "input"} | {one.index: one.name for one in resolved}
         rows = []
-        for one, (size, jump) in zip(resolved, seen, strict=True):
+        for one, (size, jump, start) in zip(resolved, seen, strict=True):
             inputs = tuple(names[index] for index in one.inputs)
             rows.append(
                 Row(
@@ -86,6 +89,8 @@ class Summary:
                     multiply_adds=one.multiply_adds,
                     receptive_field=size,
                     jump=jump,
+                    start=start,
+                    center=middle(size, start),
                 )
             )
         return cls(resolved[0].input_shape, tuple(rows))

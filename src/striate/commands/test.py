@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import click
 
-from ..data.load import is_published, load_published
-from ..errors import DataError
-from ..network import load
 from .console import Console, common_options, target
+from .model_and_data import read_model_and_data
 from .options import TARGET
 from .report import Report
 
@@ -37,22 +35,7 @@ def test(console: Console, /, model: str, data: str, fail_under: float | None) -
       striate test mnist-lenet5.safetensors mnist
       striate test mnist-lenet5.safetensors mnist --fail-under 0.99
     """
-    network = load(model)
-    if is_published(data):
-        _, images = load_published(data, quiet=console.quiet)
-    else:
-        from ..data.unseen import read_unseen
-
-        if network.preprocessing is None:
-            raise DataError(
-                f"{model} was not trained on uint8 images, so it does not say how files "
-                "become its input; train it with `striate train`."
-            )
-        images, notes = read_unseen(
-            data, network.preprocessing, network.training, quiet=console.quiet
-        )
-        for note in notes:
-            console.note(note)
+    network, images = read_model_and_data(console, model, data)
     report = Report.of(network, images)
     values = {"model": model, "data": images.name, **report.to_dict()}
     console.result(f"test accuracy {report}", values)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -21,6 +23,7 @@ NEAR = 0.25  # of an image's range of greys
 GAP = 3.0  # times the size to which large images are first averaged, which is quicker
 FEW = 1 << 16  # pixels of an image up to which all are copied sooner than the border
 TOGETHER = 1 << 18  # pixels of a set that are in memory at once
+SLIVER = 1e-6  # of a pixel; so much of its edge is rounding, not seen
 # A set has a polarity when so many of its images agree. Of drawn digits all do; of
 # photographs of faces and of traffic signs 42 % and 56 %.
 AGREEMENT = 0.9
@@ -109,36 +112,109 @@ def flatten(image: Image, background: int, keep_visible: bool) -> Image:
     return canvas
 
 
+@dataclass(frozen=True)
+class Placement:
+    """Which part of an image fills which part of the size it is brought to.
+
+    Both are boxes (top, left, bottom, right): `source` in the image's pixels, fractions
+    of them where it is cropped, `target` in those of the result.
+    """
+
+    source: tuple[float, float, float, float]
+    target: tuple[int, int, int, int]
+
+    def back(self, box: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+        """Return which pixels of the image a box of the result shows, outward.
+
+        That is the area it covers, of which any part counts; resampling weighs in some
+        pixels around it. (0, 0, 0, 0) where the box shows nothing of the image.
+        """
+        ends: list[tuple[int, int]] = []
+        for axis in (0, 1):
+            low, high = self.target[axis], self.target[axis + 2]
+            start, end = self.source[axis], self.source[axis + 2]
+            first, last = max(box[axis], low), min(box[axis + 2], high)
+            if first >= last:
+                return 0, 0, 0, 0
+            scale = (end - start) / (high - low)
+            ends.append(
+                (
+                    math.floor(start + (first - low) * scale + SLIVER),
+                    math.ceil(start + (last - low) * scale - SLIVER),
+                )
+            )
+        (top, bottom), (left, right) = ends
+        return top, left, bottom, right
+
+
+def placed(given: tuple[int, int], size: tuple[int, int], fit: Fit) -> Placement:
+    """How an image of one (height, width) is brought to another.
+
+    "pad" keeps the aspect and leaves room around it, "crop" keeps it and cuts off what
+    is left over on both sides, "stretch" gives it up.
+
+    >>> placed((100, 50), (32, 32), "pad").target
+    (0, 8, 32, 24)
+    >>> placed((100, 50), (32, 32), "crop").source
+    (25.0, 0.0, 75.0, 50.0)
+    """
+    (height, width), (rows, columns) = given, size
+    whole, all_of_it = (0.0, 0.0, float(height), float(width)), (0, 0, rows, columns)
+    if fit == "stretch" or given == size:
+        return Placement(whole, all_of_it)
+    if fit == "pad":
+        scale = min(columns / width, rows / height)
+        inner = (
+            min(rows, max(1, round(height * scale))),
+            min(columns, max(1, round(width * scale))),
+        )
+        top, left = centred(inner, size)
+        return Placement(whole, (top, left, top + inner[0], left + inner[1]))
+    # As Pillow's ImageOps.fit has it, operation by operation: it rounds the same.
+    ratio = columns / rows
+    shown: tuple[float, float] = (height, width)
+    if width / height > ratio:
+        shown = (height, ratio * height)
+    elif width / height < ratio:
+        shown = (width / ratio, width)
+    over_top, over_left = (height - shown[0]) * 0.5, (width - shown[1]) * 0.5
+    source = (over_top, over_left, over_top + shown[0], over_left + shown[1])
+    return Placement(source, all_of_it)
+
+
+def centred(size: tuple[int, ...], room: tuple[int, ...]) -> tuple[int, int]:
+    """(top, left) of a (height, width) in the middle of another one."""
+    return (room[0] - size[0]) // 2, (room[1] - size[1]) // 2
+
+
 def fit_image(image: Image, size: tuple[int, int], fit: Fit) -> Image:
     """Bring an L or RGB image to (height, width); one of that size stays as it is.
 
-    "pad" keeps the aspect and fills up with the median colour of the image's own
-    border, "crop" keeps it and cuts off what is left over on both sides, "stretch"
-    gives it up. Made smaller with Hamming's filter, which puts no halos around strokes,
-    larger with cubic convolution.
+    `placed` says which part of it comes to lie where; what "pad" leaves free is filled
+    up with the median colour of the image's own border. Made smaller with Hamming's
+    filter, which puts no halos around strokes, larger with cubic convolution.
     """
     height, width = size
     if image.size == (width, height):
         return image
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     ratios = (width / image.width, height / image.height)
     smaller = (max if fit == "crop" else min)(ratios) < 1
     method = Image.Resampling.HAMMING if smaller else Image.Resampling.BICUBIC
-    if fit == "stretch":
-        return image.resize((width, height), method, reducing_gap=GAP)
-    if fit == "crop":
-        return ImageOps.fit(image, (width, height), method)
-    scale = min(ratios)
-    inner = (
-        min(width, max(1, round(image.width * scale))),
-        min(height, max(1, round(image.height * scale))),
+    place = placed((image.height, image.width), size, fit)
+    (top, left, bottom, right), target = place.source, place.target
+    inner = (target[3] - target[1], target[2] - target[0])
+    resized = image.resize(
+        inner,
+        method,
+        (left, top, right, bottom),
+        reducing_gap=None if fit == "crop" else GAP,
     )
-    resized = image.resize(inner, method, reducing_gap=GAP)
     if inner == (width, height):
         return resized
     canvas = Image.new(image.mode, (width, height), _border_colour(image))
-    canvas.paste(resized, ((width - inner[0]) // 2, (height - inner[1]) // 2))
+    canvas.paste(resized, (target[1], target[0]))
     return canvas
 
 

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 MAX_PIXELS = 178_956_970
 WHOLE = 1 << 20  # bytes up to which a file is read at once, quicker than piece by piece
 WITH_ALPHA = {"RGBA", "RGBa", "LA", "La", "PA"}
-ORIENTATION, SIDEWAYS = 0x0112, {5, 6, 7, 8}  # of EXIF: height and width change places
+# EXIF's orientation: where height and width change places, and where the stored rows or
+# columns run the other way.
+ORIENTATION, SIDEWAYS = 0x0112, {5, 6, 7, 8}
+UPWARD, LEFTWARD = {3, 4, 6, 7}, {2, 3, 7, 8}
 
 
 class _Silence:
@@ -114,6 +117,33 @@ def read_size(file: BinaryIO, name: str) -> tuple[int, int]:
         shown = "exif" in image.info or image.format == "TIFF"
         turned = shown and image.getexif().get(ORIENTATION) in SIDEWAYS
         return (width, height) if turned else (height, width)
+
+
+def upright_size(stored: tuple[int, int], orientation: int) -> tuple[int, int]:
+    """The (height, width) that a person sees of an image that is stored turned."""
+    height, width = stored
+    return (width, height) if orientation in SIDEWAYS else (height, width)
+
+
+def as_stored(
+    box: tuple[int, int, int, int], size: tuple[int, int], orientation: int
+) -> tuple[int, int, int, int]:
+    """Where a box of an upright image of (height, width) lies among the stored pixels.
+
+    >>> as_stored((0, 0, 2, 5), (40, 30), 6)  # its top is the first stored column
+    (25, 0, 30, 2)
+    """
+    top, left, bottom, right = box
+    if top == bottom or left == right:
+        return 0, 0, 0, 0
+    height, width = upright_size(size, orientation)  # turning twice is no turning
+    if orientation in SIDEWAYS:
+        top, left, bottom, right = left, top, right, bottom
+    if orientation in UPWARD:
+        top, bottom = height - bottom, height - top
+    if orientation in LEFTWARD:
+        left, right = width - right, width - left
+    return top, left, bottom, right
 
 
 class _InWords:

@@ -14,7 +14,8 @@ from .. import _core
 from ..arguments import shown
 from ..errors import DataError, ShapeError, UsageError
 from .arrays import PIXEL, Pixels, as_array, image_values, shaped_images
-from .preprocess import Preprocessing, centred
+from .fitting import centred
+from .preprocess import Preprocessing
 
 
 @dataclass(frozen=True)

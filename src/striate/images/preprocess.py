@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import operator
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import shown
 from ..errors import DataError, ShapeError
 from .fitting import (
     FITS,
@@ -18,9 +21,11 @@ from .fitting import (
     Fit,
     Polarity,
     border_pixels,
+    centred,
     fitted_image,
     flatten,
     keeps_polarity,
+    placed,
     polarity_of_image,
     polarity_of_set,
 )
@@ -209,6 +214,55 @@ class Preprocessing:
             return 255 - pixels, f"{note}: inverted"
         return pixels, f"{note}: kept as it is"
 
+    def file_box(
+        self,
+        box: Sequence[int],
+        file_size: tuple[int, int],
+        orientation: int = 1,
+    ) -> tuple[int, int, int, int]:
+        """Return which pixels of an image file a box of the network's input shows.
+
+        This goes back through centring, padding, cropping and scaling, with boxes as
+        `ReceptiveField.box` gives them: half-open (top, left, bottom, right). The result
+        is the area of the file that the box covers, whole pixels outward, clipped to
+        the file; (0, 0, 0, 0) where all of the box is background. Resampling lets
+        pixels around it weigh in: as far again as a pixel of the input is wide where
+        the file is made smaller, two of the file's pixels where it is enlarged.
+
+        Arguments:
+            box: in pixels of the network's input; may reach beyond it.
+            file_size: (height, width) of the file in pixels, or of an array.
+            orientation: the file's EXIF orientation, if rows and columns are to be
+                counted as its pixels are stored; then `file_size` is too. Else both are
+                those of the upright image.
+
+        Raises ValueError for what is no box or no size.
+
+        >>> known = Preprocessing((28, 28), (32, 32, 1), 0, "dark", (0.1,), (0.3,))
+        >>> known.file_box((8, 8, 22, 22), (280, 140))
+        (60, 0, 200, 130)
+        >>> known.file_box((8, 0, 22, 8), (280, 140))
+        (0, 0, 0, 0)
+        """
+        from .imagefile import as_stored, upright_size
+
+        edges = _whole_numbers("box", box, 4, "(top, left, bottom, right)")
+        stored = _whole_numbers("file_size", file_size, 2, "(height, width)")
+        if edges[0] > edges[2] or edges[1] > edges[3]:
+            raise ValueError(
+                f"box must be (top, left, bottom, right), top at most bottom and left "
+                f"at most right, but is {edges}"
+            )
+        if min(stored) < 1:
+            raise ValueError(f"file_size must be at least 1 x 1 but is {stored}")
+        size = upright_size((stored[0], stored[1]), orientation)
+        top, left = self.offset
+        place = placed(size, self.image_size, self.fit)
+        seen = place.back(
+            (edges[0] - top, edges[1] - left, edges[2] - top, edges[3] - left)
+        )
+        return as_stored(seen, size, orientation)
+
     def to_config(self) -> dict[str, Any]:
         """The settings in what JSON knows; `from_config` reads them back."""
         return {
@@ -238,11 +292,6 @@ class Preprocessing:
         return cls(**values)
 
 
-def centred(size: tuple[int, ...], room: tuple[int, ...]) -> tuple[int, int]:
-    """(top, left) of a (height, width) in the middle of another one."""
-    return (room[0] - size[0]) // 2, (room[1] - size[1]) // 2
-
-
 def _moments(pixels: NDArray[np.uint8]) -> tuple[float, float]:
     """Mean and standard deviation of pixel / 255, rounded once from exact values."""
     counts = np.zeros(256, np.int64)
@@ -265,6 +314,19 @@ def _require_room(size: tuple[int, int], input_shape: tuple[int, int, int]) -> N
             f"training images of {height}x{width} pixels don't fit into the network's "
             f"input of {rows}x{columns}; make them smaller or the input larger"
         )
+
+
+def _whole_numbers(name: str, values: object, count: int, form: str) -> list[int]:
+    """Python's or NumPy's whole numbers, so many of them, as ints."""
+    try:
+        numbers = [operator.index(value) for value in values]  # type: ignore[attr-defined]
+    except TypeError:
+        numbers = []
+    if len(numbers) != count:
+        raise ValueError(
+            f"{name} must be {count} whole numbers {form} but is {shown(values)}"
+        )
+    return numbers
 
 
 def _require_integers(
