@@ -14,6 +14,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +22,12 @@ from faces import choice_for, error_of, fit, percent, read_split, whole_number
 
 import striate as st
 from striate.explain.gabor import fit_gabors
+from striate.explain import TopPatches, top_patches
 from striate.explain.hierarchy import (
     concentration,
-    field_centres,
-    map_peaks,
+    patch_centers,
     selectivity,
-    unit_centres,
+    unit_centers,
 )
 from striate.explain.orientation import edge_fits, orientation_spread
 from striate.plotting import figure as plotting
@@ -103,48 +104,48 @@ def folded(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.stack([points[..., 0], np.abs(points[..., 1] - middle)], axis=-1)
 
 
-def top_images(values: np.ndarray, people: np.ndarray) -> np.ndarray:
-    """Return, for each map, the images it is most active in, one a person, and -1.
+def one_a_person(ranked: TopPatches, people: np.ndarray) -> TopPatches:
+    """Keep of all images, ranked by a map, the best ones of different people.
 
     A person's photographs are much alike, and would be one finding told five times.
+    What is 0 behind a ReLU is no finding at all.
     """
-    found = np.full((values.shape[1], PATCHES), -1)
-    for place, column in enumerate(values.T):
-        order = np.argsort(-column, kind="stable")
-        first = np.unique(people[order], return_index=True)[1]
-        best = order[np.sort(first)][:PATCHES]
-        best = best[column[best] > 0]  # a map that is 0 sees nothing there
-        found[place, : len(best)] = best
-    return found
+    count = min(PATCHES, len(np.unique(people)))
+    firsts = [np.unique(people[row], return_index=True)[1] for row in ranked.images]
+    ranks = np.sort(firsts, axis=1)[:, :count]
+    kept = {
+        name: np.take_along_axis(getattr(ranked, name), ranks, axis=1)
+        for name in ("values", "images", "rows", "columns")
+    }
+    kept["images"][kept["values"] <= 0] = -1
+    boxes = np.take_along_axis(ranked.boxes, ranks[:, :, None], axis=1)
+    return replace(ranked, boxes=boxes, **kept)
 
 
-def top_points(network: st.Network, layer: str, peaks, people: np.ndarray):
-    """Return where the top patches of each map have their middles, (C, 9, 2) or NaN."""
-    images = top_images(peaks.values, people)
-    maps = np.arange(len(images))[:, None]
-    rows, columns = peaks.rows[images, maps], peaks.columns[images, maps]
-    points = field_centres(network, layer, rows, columns)
-    points[images < 0] = np.nan
-    return points
+def ranked_images(network: st.Network, data: st.Data) -> dict[str, TopPatches]:
+    """Rank all test images by each map of what leaves the convolutions' ReLUs."""
+    layers = [one.name for one in network.resolved if isinstance(one.layer, st.ReLU)]
+    return top_patches(network, data.test.images, layers, k=len(data.test))
 
 
 def layers_of(network: st.Network, data: st.Data) -> Layers:
-    """Measure what leaves each convolution's ReLU, on the test images."""
-    names = [one.name for one in network.resolved if isinstance(one.layer, st.ReLU)]
+    """Measure what every layer is for, on the test images."""
     people, size = data.test.labels, data.size
     found = {}
-    for layer, peaks in map_peaks(network, data.test.images, names).items():
-        points = top_points(network, layer, peaks, people)
+    for layer, ranked in ranked_images(network, data).items():
+        points = patch_centers(network, one_a_person(ranked, people))
         there = np.isfinite(points[:, :, 0])
-        units = unit_centres(network, layer)
+        units = unit_centers(network, layer)
         near = concentration(folded(points, size), folded(units, size))
         own = concentration(folded(points, size))
-        regions = np.where(there, region_of(np.nan_to_num(points), size), -1)
-        told = selectivity(peaks.values, people)
+        regions = np.where(there, region_of(points, size), -1)
         counts = np.array([(regions == place).sum(1) for place in range(len(REGIONS))])
         by_chance = np.bincount(region_of(units, size), minlength=len(REGIONS))
-        alive = there.any(axis=1)
         mostly = counts[: len(PARTS)].max(axis=0) >= MOSTLY * there.sum(axis=1)
+        maxima = np.empty(ranked.values.shape[::-1])
+        maxima[ranked.images.T, np.arange(len(points))] = ranked.values.T
+        told = selectivity(maxima, people)
+        alive = there.any(axis=1)
         found[layer] = {
             "field": max(st.receptive_field(network, layer).size),
             "maps": len(points),
@@ -157,7 +158,7 @@ def layers_of(network: st.Network, data: st.Data) -> Layers:
                 f"{name} by chance": share / len(units)
                 for name, share in zip(REGIONS, by_chance, strict=True)
             },
-            "in one part": mostly[alive].mean(),
+            "mostly in one part": mostly[alive].mean(),
             "explained by the person": np.nanmean(told.explained),
             "explained by chance": np.nanmean(told.chance),
             "favourite person, d'": np.nanmean(told.distance),
@@ -181,6 +182,29 @@ def nearest_neighbour(network: st.Network, layer: str, data: st.Data) -> float:
 # ------------------------------------------------------------------ what filters are
 
 
+def smooth_noise(filters: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Return noise whose weights agree with their neighbours as those of filters do.
+
+    Gabor functions are smooth: what they explain of smooth filters is no merit yet.
+    """
+    count, height, width = filters.shape
+    room = (2 * height, 2 * width)  # so that no place is its own neighbour
+
+    def products(maps: np.ndarray) -> np.ndarray:
+        """Sums of products of values some rows and columns apart, over all maps."""
+        power = np.square(np.abs(np.fft.fft2(maps, room))).sum(axis=0)
+        return np.fft.ifft2(power).real
+
+    pairs = np.maximum(products(np.ones_like(filters)), 0.5)
+    agreement = products(filters - filters.mean(axis=(1, 2), keepdims=True)) / pairs
+    rows, columns = np.indices((height, width)).reshape(2, -1)
+    down, right = rows[:, None] - rows, columns[:, None] - columns
+    values, vectors = np.linalg.eigh(agreement[down, right])
+    drawn = random.standard_normal((count, height * width))
+    drawn = drawn * np.sqrt(np.maximum(values, 0)) @ vectors.T
+    return drawn.reshape(filters.shape)
+
+
 def filters_found(filters: dict[str, np.ndarray], seed: int) -> dict[str, object]:
     """Fit edges and Gabor functions to filters, and to the same weights shuffled."""
     random = np.random.default_rng(seed)
@@ -188,6 +212,7 @@ def filters_found(filters: dict[str, np.ndarray], seed: int) -> dict[str, object
     flat = random.permuted(trained.reshape(len(trained), -1), axis=1)
     filters = filters | {
         "trained, weights shuffled": flat.reshape(trained.shape),
+        "noise as smooth as trained": smooth_noise(trained, random),
         "noise": random.standard_normal(trained.shape),
     }
     found = {}
@@ -307,23 +332,21 @@ def filter_table(found: dict[str, dict[str, float]]) -> str:
 
 def draw_places(network: st.Network, data: st.Data, folder: Path) -> None:
     """Draw where each layer's top patches lie, on the mean of the test faces."""
-    names = [one.name for one in network.resolved if isinstance(one.layer, st.ReLU)]
+    found = ranked_images(network, data)
     height, width = data.size
-    figure = plotting.new_figure(2.4 * len(names), 3.4)
-    found = map_peaks(network, data.test.images, names)
-    for axes, (layer, peaks) in zip(
-        figure.subplots(1, len(names), squeeze=False).flat, found.items(), strict=True
-    ):
-        points = top_points(network, layer, peaks, data.test.labels)
+    figure = plotting.new_figure(2.4 * len(found), 3.4)
+    grid = figure.subplots(1, len(found), squeeze=False)
+    for axes, (layer, ranked) in zip(grid.flat, found.items(), strict=True):
+        points = patch_centers(network, one_a_person(ranked, data.test.labels))
         axes.imshow(data.test.images.mean(axis=(0, 3)), cmap="gray")
         for top, left, bottom, right in (*PARTS.values(), FACE):
             rows = height * np.array([top, top, bottom, bottom, top]) - 0.5
             columns = width * np.array([left, right, right, left, left]) - 0.5
             axes.plot(columns, rows, color="white", linewidth=0.7)
         # Middles of coarse maps lie on top of each other: move them a little apart.
-        apart = np.random.default_rng(0).uniform(-0.6, 0.6, points.shape)
-        for map_points in points + apart:
-            axes.plot(map_points[:, 1], map_points[:, 0], "o", markersize=2.5)
+        moved = points + np.random.default_rng(0).uniform(-0.6, 0.6, points.shape)
+        for own in moved:
+            axes.plot(own[:, 1], own[:, 0], "o", markersize=2.5)
         axes.set_title(f"{layer}: {len(points)} maps", fontsize="small")
         axes.set_axis_off()
     plotting.write_png(figure, folder / "places.png")

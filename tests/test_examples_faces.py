@@ -118,6 +118,7 @@ def test_face_hierarchy_measures_every_layer(people: Path, tmp_path: Path) -> No
         "trained",
         "as it began",
         "trained, weights shuffled",
+        "noise as smooth as trained",
         "noise",
     }
     assert "| explained by the person |" in done.stdout

@@ -42,7 +42,7 @@ def test_a_gabor_function_is_found_again(shape: tuple[int, int], phase: float) -
     np.testing.assert_allclose(fits.frequency, 0.2, atol=0.005)
     np.testing.assert_allclose(fits.phase, phase, atol=2)
     middle = (np.array(shape) - 1) / 2
-    np.testing.assert_allclose(fits.centre - middle, 0, atol=0.05)
+    np.testing.assert_allclose(fits.center - middle, 0, atol=0.05)
     np.testing.assert_allclose(fits.spread, [[1.6, 2.4]] * len(angles), rtol=0.05)
 
 

@@ -6,11 +6,11 @@ import pytest
 import striate as st
 from striate.explain.hierarchy import (
     concentration,
-    field_centres,
-    map_peaks,
+    patch_centers,
     selectivity,
-    unit_centres,
+    unit_centers,
 )
+from striate.explain.patches import top_patches
 
 
 @pytest.fixture(scope="module")
@@ -19,54 +19,34 @@ def network() -> st.Network:
     return st.Network([*layers, st.Dense(5)], (12, 10, 1), seed=1)
 
 
-# ------------------------------------------------------------------------------- peaks
+# ----------------------------------------------------------------------------- centers
 
 
-def test_peaks_are_the_largest_activations_and_their_places(network) -> None:
-    images = np.random.default_rng(0).integers(0, 256, (40, 12, 10, 1), np.uint8)
-    found = map_peaks(network, images, ["conv1", "conv2"])
-    assert list(found) == ["conv1", "conv2"]
-    for layer, peaks in found.items():
-        maps = network.activations(images, layer)
-        np.testing.assert_array_equal(peaks.values, maps.max((1, 2)))
-        image, channel = np.indices(peaks.values.shape)
-        there = maps[image, peaks.rows, peaks.columns, channel]
-        np.testing.assert_array_equal(there, peaks.values)
+@pytest.mark.parametrize("layer", ["conv1", "pool1", "conv2"])
+def test_units_have_the_middles_of_their_fields(network, layer: str) -> None:
+    field = st.receptive_field(network, layer)
+    boxes = [field.box(*unit, clip=False) for unit in np.ndindex(field.units)]
+    middles = [((a + c - 1) / 2, (b + d - 1) / 2) for a, b, c, d in boxes]
+    np.testing.assert_array_equal(unit_centers(network, layer), middles)
 
 
-def test_of_equal_values_the_first_is_the_peak(network) -> None:
-    flat = st.Network([st.Conv2D(1, 1)], (3, 4, 1))
-    peaks = map_peaks(flat, np.zeros((2, 3, 4, 1), np.float32), "conv1")["conv1"]
-    assert peaks.rows.tolist() == peaks.columns.tolist() == [[0], [0]]
+def test_patches_have_the_middles_of_their_units(network) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (2, 12, 10, 1), np.uint8)
+    top = top_patches(network, images, "conv2", k=3)["conv2"]
+    points = patch_centers(network, top)
+    assert points.shape == (4, 3, 2)
+    places = unit_centers(network, "conv2").reshape(4, 3, 2)
+    np.testing.assert_array_equal(points[:, :2], places[top.rows, top.columns][:, :2])
+    assert np.isnan(points[:, 2]).all()  # there are only two images
 
 
-def test_a_unit_of_a_flat_layer_is_a_map_of_one(network) -> None:
-    images = np.random.default_rng(1).random((3, 12, 10, 1), np.float32)
-    peaks = map_peaks(network, images)
-    assert list(peaks) == [one.name for one in network.resolved]
-    np.testing.assert_array_equal(
-        peaks["dense1"].values, network.activations(images, "dense1")
-    )
-    assert not peaks["dense1"].rows.any()
-    assert unit_centres(network, "dense1").tolist() == [[5.5, 4.5]]
+def test_a_flat_layer_has_one_place(network) -> None:
+    assert unit_centers(network, "dense1").tolist() == [[5.5, 4.5]]
 
 
 def test_layers_there_are_not_are_told(network) -> None:
     with pytest.raises(st.UsageError, match=r"conv9.*conv1"):
-        map_peaks(network, np.zeros((1, 12, 10, 1)), "conv9")
-    with pytest.raises(st.UsageError, match=r"conv9.*conv1"):
-        unit_centres(network, "conv9")
-
-
-@pytest.mark.parametrize("layer", ["conv1", "pool1", "conv2"])
-def test_centres_are_the_middles_of_fields(network, layer: str) -> None:
-    field = st.receptive_field(network, layer)
-    boxes = [
-        field.box(row, column, clip=False) for row, column in np.ndindex(field.units)
-    ]
-    middles = [((a + c - 1) / 2, (b + d - 1) / 2) for a, b, c, d in boxes]
-    np.testing.assert_array_equal(unit_centres(network, layer), middles)
-    assert field_centres(network, layer, [[0, 1]], [[1, 0]]).shape == (1, 2, 2)
+        unit_centers(network, "conv9")
 
 
 # ----------------------------------------------------------------------- concentration

@@ -41,7 +41,7 @@ class GaborFits:
     """(C,) of the wave, cycles a pixel, from half a cycle a filter to 0.5."""
     phase: Doubles
     """(C,) of the wave at the centre, degrees from 0 to 90: 0 is a bar, 90 an edge."""
-    centre: Doubles
+    center: Doubles
     """(C, 2) of the Gaussian: row and column in the filter."""
     spread: Doubles
     """(C, 2) its standard deviations across and along the crests, pixels."""
@@ -86,7 +86,7 @@ def fit_gabors(filters: ArrayLike) -> GaborFits:
         orientation=orientation_of(np.sin(found[:, 4]), np.cos(found[:, 4])),
         frequency=found[:, 5],
         phase=np.degrees(np.arctan2(np.abs(odd), np.abs(even))),
-        centre=found[:, :2],
+        center=found[:, :2],
         spread=np.exp(found[:, 2:4]),
         fitted=(_gabors(found, height, width)[0] * size).reshape(given.shape),
     )

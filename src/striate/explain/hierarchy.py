@@ -7,7 +7,6 @@ can turn out to be false.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,101 +15,48 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..arguments import spell, whole_number
 from ..engine.randomness import check_seed
-from ..engine.weights import Floats
 from ..errors import ShapeError
 from ..network import Network
 from ..receptive import receptive_field
-from ..resolve import find_layer
+from .patches import TopPatches
 
 Doubles = NDArray[np.float64]
 Places = NDArray[np.intp]
 
 
-@dataclass(frozen=True, eq=False)
-class Peaks:
-    """The largest value of each of C maps for each of N images, and where it is.
+def patch_centers(network: Network, patches: TopPatches) -> Doubles:
+    """Return where the top patches of a layer's C maps have their middles, (C, k, 2).
 
-    Of equal values it is the first, row by row. A unit of a flat layer is a map of one.
+    Row and column in pixels of the network's input, the first pixel's own middle being
+    0; NaN where there are fewer images. What padding covers counts as well, so middles of
+    neighbours are always a jump apart. Raises UsageError where the network lacks the
+    layer.
     """
-
-    layer: str
-    values: Floats
-    """(N, C) float32."""
-    rows: Places
-    """(N, C) in the map."""
-    columns: Places
-    """(N, C)"""
+    points = _centers(network, patches.layer, patches.rows, patches.columns)
+    points[patches.images < 0] = np.nan
+    return points
 
 
-def map_peaks(
-    network: Network,
-    images: object,
-    layers: str | int | Sequence[str | int] | None = None,
-    *,
-    preprocessed: bool = False,
-    threads: int | None = None,
-) -> dict[str, Peaks]:
-    """Return the peaks of every map of some layers, or of all, by the layers' names.
+def unit_centers(network: Network, layer: str | int) -> Doubles:
+    """Return where all units of a layer's map could have theirs, (units, 2).
 
-    Images, arguments and errors are those of `Network.activation_batches`: the maps of
-    only some images are in memory at once.
-
-    >>> from striate import Conv2D
-    >>> net = Network([Conv2D(1, 1, bias=False)], (2, 3, 1))
-    >>> net.set_weights({"conv1.weight": np.ones((1, 1, 1, 1))})
-    >>> peaks = map_peaks(net, np.array([[[0, 1, 2], [5, 4, 3]]], float))["conv1"]
-    >>> peaks.values, peaks.rows, peaks.columns
-    (array([[5.]], dtype=float32), array([[1]]), array([[0]]))
-    """
-    found: dict[str, list[tuple[Floats, Places, Places]]] = {}
-    for _, outputs in network.activation_batches(
-        images, layers, preprocessed=preprocessed, threads=threads
-    ):
-        for name, maps in outputs.items():
-            found.setdefault(name, []).append(_peaks(maps))
-    return {
-        name: Peaks(name, *(np.concatenate(part) for part in zip(*parts, strict=True)))
-        for name, parts in found.items()
-    }
-
-
-def _peaks(maps: Floats) -> tuple[Floats, Places, Places]:
-    if maps.ndim == 2:
-        nowhere = np.zeros(maps.shape, np.intp)
-        return maps, nowhere, nowhere
-    count, _, width, channels = maps.shape
-    flat = maps.reshape(count, -1, channels)
-    at = flat.argmax(axis=1)
-    values = np.take_along_axis(flat, at[:, None], axis=1)[:, 0]
-    return values, at // width, at % width
-
-
-def field_centres(
-    network: Network, layer: str | int, rows: ArrayLike, columns: ArrayLike
-) -> Doubles:
-    """Return the middles of units' receptive fields, in pixels of the input: (..., 2).
-
-    Row and column, the first pixel's own middle being 0; `rows` and `columns` of any one
-    shape name units of the layer. Padding is not left out, so middles of neighbours are
-    always a jump apart. Raises UsageError for layers there are not.
+    Raises UsageError, naming the layers there are, for one there is not.
 
     >>> from striate import Conv2D, MaxPool2D
-    >>> net = Network([Conv2D(1, 3, padding=1), MaxPool2D(2)], (8, 8, 1))
-    >>> field_centres(net, "pool1", [0, 3], [0, 1])
+    >>> unit_centers(Network([Conv2D(1, 3, padding=1), MaxPool2D(2)], (2, 4, 1)), 1)
     array([[0.5, 0.5],
-           [6.5, 2.5]])
+           [0.5, 2.5]])
     """
+    rows, columns = np.indices(receptive_field(network, layer).units).reshape(2, -1)
+    return _centers(network, layer, rows, columns)
+
+
+def _centers(
+    network: Network, layer: str | int, rows: Places, columns: Places
+) -> Doubles:
     field = receptive_field(network, layer)
-    places = np.stack(np.broadcast_arrays(rows, columns), axis=-1)
-    middle = np.array(field.start) + (np.array(field.size) - 1) / 2
-    return middle + places * np.array(field.jump)
-
-
-def unit_centres(network: Network, layer: str | int) -> Doubles:
-    """Return `field_centres` of all units of a layer's map, (units, 2), row by row."""
-    shape = find_layer(network.resolved, layer).output_shape
-    rows, columns = np.indices(shape[:2] if len(shape) == 3 else (1, 1)).reshape(2, -1)
-    return field_centres(network, layer, rows, columns)
+    places = np.stack([rows, columns], axis=-1)
+    return np.array(field.center) + places * np.array(field.jump)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +81,7 @@ def concentration(
     """Compare how the points of maps, (C, k, 2), lie together with random ones.
 
     Random points are drawn, each as likely, from `places` (P, 2), such as
-    `unit_centres`: then chance is a map that may peak anywhere. By default they are
+    `unit_centers`: then chance is a map that may peak anywhere. By default they are
     drawn from the points of all maps together: then it is a map that peaks where any
     other does, and what is more than chance is a place of its own. Points that are
     not there are NaN. Raises ShapeError for other shapes.
@@ -206,8 +152,8 @@ def selectivity(
 ) -> Selectivity:
     """Compare what classes explain of values (N, C) with what shuffled labels do.
 
-    `labels` are N integers or strings; values may be those of `map_peaks`, for images
-    that were not trained on. Raises ShapeError where shapes do not fit together or there
+    `labels` are N integers or strings. Values may be the largest activations of maps, for
+    images that were not trained on. Raises ShapeError where shapes do not fit together or there
     are fewer than two classes, ValueError where values are not finite.
     Source: R. Fisher, "Statistical Methods for Research Workers", 1925, for eta squared.
 
