@@ -1,0 +1,212 @@
+"""What units look for and put out: filters, feature maps and patches as pictures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arguments import spell
+from ..explain.filters import filter_pictures, filtering_layer, map_pictures
+from ..explain.pixels import input_pixels
+from ..receptive import receptive_field
+from ..resolve import find_layer
+from .figure import GRID, THIRD, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ..explain.patches import TopPatches
+    from ..network import Network
+
+Pixels = NDArray[np.uint8]
+Cell = tuple[Pixels, str]
+"""A picture (H, W, 1 or 3) and the words below it."""
+
+MOST_PICTURES = 64
+"""Filters or maps in one figure; 512 would be too small to see or too many to read."""
+
+MOST_ROWS = 12
+"""Feature maps in a figure of patches."""
+
+# Inches: of a figure's edge, between cells, of a line of words, of the title's lines.
+_EDGE, _GAP, _LINE, _TITLE = 0.15, 0.12, 0.12, 0.2
+_NARROWEST = 5.5  # so that a title has room above a single map
+_WORDS, _HEADING = 6.5, 10  # points
+
+
+def filters_figure(
+    network: Network, layer: str | int | None = None, most: int = MOST_PICTURES
+) -> Figure:
+    """Draw a layer's filters, or the first `most` of them, as `filter_pictures` has them.
+
+    Raises UsageError for layers without filters, and without matplotlib.
+    """
+    one = filtering_layer(network, layer)
+    pictures = filter_pictures(network, one.name)
+    cells = [(picture, f"{at}") for at, picture in enumerate(pictures[:most])]
+    shape = network.weights[f"{one.name}.weight"].shape
+    size = spell((*shape[2:], shape[1])) if len(shape) == 4 else f"{shape[1]} weights"
+    title = [
+        f"{one.name}: {_counted(len(pictures), most, 'filter')} of {size}",
+        f"{_sees(network, one.name)}; grey is a weight of 0",
+    ]
+    return _sheet(_rows(cells, 0.8), title, 0.8)
+
+
+def maps_figure(
+    network: Network,
+    image: object,
+    layer: str | int,
+    most: int = MOST_PICTURES,
+    *,
+    preprocessed: bool = False,
+    invert: bool = False,
+) -> Figure:
+    """Draw one image, H,W,C or H,W, and what a layer makes of it, or the first `most`.
+
+    Maps are as `map_pictures` has them. Raises UsageError without matplotlib, and what
+    `Network.activations` raises.
+    """
+    one = find_layer(network.resolved, layer)
+    images = np.asarray(image)[None]
+    kind = {"preprocessed": preprocessed, "invert": invert}
+    activations = network.activations(images, one.name, **kind)[0]
+    pictures = map_pictures(activations)
+    pixels = input_pixels(network, images, **kind)[0]
+    cells = [(pixels, "image")]
+    cells += [(picture, f"{at}") for at, picture in enumerate(pictures[:most])]
+    word, size = "unit", ""
+    if len(one.output_shape) == 3:
+        word, size = "map", f" of {spell(one.output_shape[:2])}"
+    finite = activations[np.isfinite(activations)]
+    numbers = f"from {finite.min():.3g} to {finite.max():.3g}" if finite.size else "no finite number"
+    zero = "grey" if (finite < 0).any() else "black"
+    title = [
+        f"{one.name}: {_counted(len(pictures), most, word)}{size}",
+        f"{_sees(network, one.name)}; {numbers}, {zero} is 0",
+    ]
+    return _sheet(_rows(cells, 0.9), title, 0.9, joined=False)
+
+
+def patches_figure(
+    top: TopPatches,
+    crops: Sequence[Sequence[Pixels]],
+    maps: Sequence[int] | None = None,
+) -> Figure:
+    """Draw for feature maps, one a row, the patches that fire them most.
+
+    Arguments:
+        top: what `top_patches` found for a layer.
+        crops: its `crops`, or `crops_from_files`.
+        maps: which maps; by default the first twelve, which the title says.
+
+    Below each patch stand the activation, the number of the image and the box in the
+    network's input, as [rows, columns]. Raises UsageError without matplotlib.
+    """
+    count, ranks = top.images.shape
+    shown = list(range(min(count, MOST_ROWS))) if maps is None else list(maps)
+    rows = []
+    for at in shown:
+        row: list[Cell] = []
+        for rank, crop in enumerate(crops[at]):
+            first, left, last, right = top.boxes[at, rank]
+            words = f"{top.values[at, rank]:.3g}  #{top.images[at, rank]}"
+            row.append((crop, f"{words}\n[{first}:{last}, {left}:{right}]"))
+        rows.append(row)
+    said = "most" if ranks == 1 else f"most, {ranks} images each"
+    title = [
+        f"{top.layer}: what fires {_counted(count, len(shown), 'map')} {said}",
+        "activation  #image  [rows, columns] of the network's input",
+    ]
+    return _sheet(rows, title, 0.85, [f"{at}" for at in shown])
+
+
+def _counted(count: int, most: int, word: str) -> str:
+    """Say how many there are, and how many of them are left out."""
+    words = f"{count} {word}{'s' if count != 1 else ''}"
+    return words if count <= most else f"{most} of its {words}, {count - most} left out"
+
+
+def _sees(network: Network, layer: str) -> str:
+    return f"each sees {spell(receptive_field(network, layer).size)} pixels"
+
+
+def _rows(cells: Sequence[Cell], side: float) -> list[Sequence[Cell]]:
+    """Cells in rows, a little wider than high."""
+    columns = max(math.ceil(math.sqrt(1.6 * len(cells))), 6)
+    return [cells[start : start + columns] for start in range(0, len(cells), columns)]
+
+
+def _sheet(
+    rows: Sequence[Sequence[Cell]],
+    title: Sequence[str],
+    side: float,
+    names: Sequence[str] = (),
+    joined: bool = True,
+) -> Figure:
+    """Draw rows of pictures in square cells of so many inches, with words below.
+
+    All pictures have pixels of one size where they are `joined`, so that a smaller one
+    looks smaller; else each fills its cell. `names` stand before the rows.
+    """
+    cells = [cell for row in rows for cell in row]
+    lines = max((words.count("\n") + 1 for _, words in cells), default=0)
+    down = side + lines * _LINE + _GAP
+    before = _EDGE + (0.4 if names else 0)
+    top = _EDGE + len(title) * _TITLE + _GAP
+    widest = max((len(row) for row in rows), default=0)
+    width = max(before + widest * (side + _GAP) + _EDGE - _GAP, _NARROWEST)
+    height = top + len(rows) * down + _EDGE - _GAP
+    figure = new_figure(width, height)
+    # One pair of axes in inches: a hundred of their own would take seconds to lay out.
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    for number, line in enumerate(title):
+        _write(axes, _EDGE, _EDGE + number * _TITLE, line, _HEADING - 2 * number)
+    longest = max((max(picture.shape[:2]) for picture, _ in cells), default=1)
+    for row, contents in enumerate(rows):
+        y = top + row * down
+        if names:
+            _write(axes, _EDGE, y + side / 2 - 0.07, names[row], _HEADING)
+        for column, (picture, words) in enumerate(contents):
+            x = before + column * (side + _GAP)
+            own = longest if joined else max(picture.shape[:2])
+            _draw(axes, picture, x, y, side, side / max(own, 1))
+            _write(axes, x, y + side + 0.02, words, _WORDS, THIRD)
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    return figure
+
+
+def _draw(
+    axes: Axes, picture: Pixels, x: float, y: float, side: float, pixel: float
+) -> None:
+    """Draw one picture in the middle of its cell, with a thin frame."""
+    from matplotlib.patches import Rectangle
+
+    height, width = (pixel * length for length in picture.shape[:2])
+    if not height or not width:
+        return  # nothing of the image is seen there
+    x, y = x + (side - width) / 2, y + (side - height) / 2
+    channels = picture.shape[2]
+    axes.imshow(
+        picture if channels == 3 else picture.mean(axis=2),
+        cmap="gray",
+        vmin=0,
+        vmax=255,
+        extent=(x, x + width, y + height, y),
+        interpolation="nearest",
+        aspect="auto",
+    )
+    frame = Rectangle((x, y), width, height, fill=False, color=GRID, linewidth=0.6)
+    axes.add_patch(frame)
+
+
+def _write(
+    axes: Axes, x: float, y: float, text: str, points: float, color: str = "black"
+) -> None:
+    axes.text(x, y, text, fontsize=points, color=color, va="top", parse_math=False)
