@@ -21,15 +21,17 @@ import numpy as np
 from faces import choice_for, error_of, fit, percent, read_split, whole_number
 
 import striate as st
-from striate.explain.gabor import fit_gabors
-from striate.explain import TopPatches, top_patches
-from striate.explain.hierarchy import (
+from striate.explain import (
+    TopPatches,
     concentration,
+    edge_fits,
+    fit_gabors,
+    orientation_spread,
     patch_centers,
     selectivity,
+    top_patches,
     unit_centers,
 )
-from striate.explain.orientation import edge_fits, orientation_spread
 from striate.plotting import figure as plotting
 
 PATCHES = 9  # of each map that are looked at, every one of another person
@@ -39,20 +41,42 @@ MOSTLY = 2 / 3  # of a map's patches have to be in one part of the face
 # Boxes as shares of the picture: top, left, bottom, right. What is in none of them is
 # skin inside of FACE, and else the outline: hair, ears, chin and what is behind.
 PARTS = {
-    "eyes": (0.34, 0.15, 0.52, 0.85),
-    "nose": (0.52, 0.33, 0.66, 0.67),
-    "mouth": (0.66, 0.25, 0.82, 0.75),
+    "eyes": (0.36, 0.15, 0.53, 0.85),
+    "nose": (0.53, 0.35, 0.68, 0.65),
+    "mouth": (0.68, 0.28, 0.84, 0.72),
 }
-FACE = (0.22, 0.15, 0.88, 0.85)
+FACE = (0.15, 0.12, 0.92, 0.88)
 REGIONS = (*PARTS, "skin", "outline")
 
 TRAINED, BEGUN = "trained", "as it began"
-PLAIN = {"field": ".0f", "maps": ".0f", "favourite person, d'": ".1f"}
-PLAIN |= {"distance": ".1f", "distance by chance": ".1f", "d' by chance": ".1f"}
+PLAIN = {"pixels seen": ".0f", "maps": ".0f", "distance": ".1f", "d'": ".1f"}
 """The figures that are no shares, and their format."""
+
+TABLES = {
+    "where the top patches of a map lie": (
+        "pixels seen",
+        "maps",
+        "dead",
+        "distance",
+        "a place of its own",
+        "mostly in one part",
+    ),
+    "in which region the top patches lie": REGIONS,
+    "who is in the picture": (
+        "explained by the person",
+        "d'",
+        "error of nearest neighbours",
+    ),
+}
+"""The figures by what they are about."""
+
+CHANCE = " by chance"
 
 Layers = dict[str, dict[str, float]]
 """Figures by layer and name."""
+
+Spreads = dict[str, dict[str, tuple[float, float]]]
+"""Their means and standard deviations over the splits."""
 
 
 # ------------------------------------------------------------------------- networks
@@ -147,22 +171,22 @@ def layers_of(network: st.Network, data: st.Data) -> Layers:
         told = selectivity(maxima, people)
         alive = there.any(axis=1)
         found[layer] = {
-            "field": max(st.receptive_field(network, layer).size),
+            "pixels seen": max(st.receptive_field(network, layer).size),
             "maps": len(points),
             "dead": 1 - alive.mean(),
             "distance": np.nanmean(near.distance),
-            "distance by chance": np.nanmean(near.chance),
-            "a place of their own": (own.p_value[alive] < SURE).mean(),
+            "distance" + CHANCE: np.nanmean(near.chance),
+            "a place of its own": (own.p_value[alive] < SURE).mean(),
             **dict(zip(REGIONS, counts.sum(axis=1) / there.sum(), strict=True)),
             **{
-                f"{name} by chance": share / len(units)
+                name + CHANCE: share / len(units)
                 for name, share in zip(REGIONS, by_chance, strict=True)
             },
             "mostly in one part": mostly[alive].mean(),
             "explained by the person": np.nanmean(told.explained),
-            "explained by chance": np.nanmean(told.chance),
-            "favourite person, d'": np.nanmean(told.distance),
-            "d' by chance": np.nanmean(told.chance_distance),
+            "explained by the person" + CHANCE: np.nanmean(told.chance),
+            "d'": np.nanmean(told.distance),
+            "d'" + CHANCE: np.nanmean(told.chance_distance),
             "error of nearest neighbours": nearest_neighbour(network, layer, data),
         }
     return found
@@ -196,7 +220,8 @@ def smooth_noise(filters: np.ndarray, random: np.random.Generator) -> np.ndarray
         return np.fft.ifft2(power).real
 
     pairs = np.maximum(products(np.ones_like(filters)), 0.5)
-    agreement = products(filters - filters.mean(axis=(1, 2), keepdims=True)) / pairs
+    centred = filters - filters.mean(axis=(1, 2), keepdims=True)
+    agreement = products(centred / centred.std(axis=(1, 2), keepdims=True)) / pairs
     rows, columns = np.indices((height, width)).reshape(2, -1)
     down, right = rows[:, None] - rows, columns[:, None] - columns
     values, vectors = np.linalg.eigh(agreement[down, right])
@@ -244,7 +269,9 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
         choice = choice_for(data, number, options.width)
         recipe = choice.fit_options(flip="horizontal")
         networks = {first_filters(choice.network).shape[1]: choice.network}
-        networks.setdefault(options.kernel, with_kernels(choice.network, options.kernel))
+        networks.setdefault(
+            options.kernel, with_kernels(choice.network, options.kernel)
+        )
         for side, network in networks.items():
             begun = as_it_began(network, data)
             fit(network, data, number, **recipe)
@@ -259,7 +286,9 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
                     draw_places(network, data, options.output)
         if options.output:
             draw_filters(networks[options.kernel], options.output)
-        said = (f"{percent(found[-1])} ({side}x{side})" for side, found in errors.items())
+        said = (
+            f"{percent(found[-1])} ({side}x{side})" for side, found in errors.items()
+        )
         done = number - options.seed + 1
         print(f"split {done} of {options.splits}: {', '.join(said)} wrong", flush=True)
     return {
@@ -275,7 +304,7 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
     }
 
 
-def over_splits(found: Sequence[Layers]) -> dict[str, dict[str, tuple[float, float]]]:
+def over_splits(found: Sequence[Layers]) -> Spreads:
     """Return mean and standard deviation of every figure of every layer."""
     several = len(found) > 1
     return {
@@ -291,32 +320,41 @@ def over_splits(found: Sequence[Layers]) -> dict[str, dict[str, tuple[float, flo
     }
 
 
-def layer_table(layers: dict[str, dict[str, dict[str, tuple[float, float]]]]) -> str:
-    """Return what was found of layers, as a table in Markdown."""
-    trained = layers[TRAINED]
-    lines = [f"| | {' | '.join(trained)} |", "|---" * (1 + len(trained)) + "|"]
-    for name in next(iter(trained.values())):
-        same = name in ("field", "maps") or name.endswith("by chance")
-        for which in (TRAINED,) if same else (TRAINED, BEGUN):
-            cells = [cell(name, *layers[which][layer][name], same) for layer in trained]
-            title = name if which == TRAINED else f"… {which}"
-            lines.append(f"| {title} | {' | '.join(cells)} |")
+def layer_tables(layers: dict[str, Spreads]) -> str:
+    """Return what was found of layers, as tables in Markdown."""
+    names = list(layers[TRAINED])
+    lines = []
+    for title, figures in TABLES.items():
+        lines += ["", f"| {title} | {' | '.join(names)} |"]
+        lines += ["|---" * (1 + len(names)) + "|"]
+        for figure in figures:
+            rows = {figure: (TRAINED, figure)}
+            if figure not in ("pixels seen", "maps"):
+                rows[f"… {BEGUN}"] = BEGUN, figure
+            if figure + CHANCE in layers[TRAINED][names[0]]:
+                rows[f"…{CHANCE}"] = TRAINED, figure + CHANCE
+            for words, (network, key) in rows.items():
+                cells = [cell(key, *layers[network][name][key]) for name in names]
+                lines.append(f"| {words} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def cell(name: str, mean: float, deviation: float, alone: bool) -> str:
-    """Write a figure, shares as per cent."""
-    if name in PLAIN:
-        form, factor, unit = PLAIN[name], 1, ""
-    else:
-        form, factor, unit = ".0f", 100, " %"
-    spread = "" if alone else f" ± {factor * deviation:{form}}"
-    return f"{factor * mean:{form}}{spread}{unit}"
+def cell(name: str, mean: float, deviation: float) -> str:
+    """Write a figure with its deviation, shares as per cent."""
+    plain = PLAIN.get(name.removesuffix(CHANCE))
+    form, factor, unit = (plain, 1, "") if plain else (".0f", 100, " %")
+    text = f"{factor * mean:{form}}"
+    spread = f"{factor * deviation:{form}}"
+    same = not deviation or name.endswith(CHANCE)
+    return text + unit if same else f"{text} ± {spread}{unit}"
 
 
 def filter_table(found: dict[str, dict[str, float]]) -> str:
     """Return what was found of filters, as a table in Markdown."""
-    lines = ["| filters | n | explained | least | orientations | R | p |", "|---" * 7 + "|"]
+    lines = [
+        "| filters | n | explained | least | orientations | R | p |",
+        "|---" * 7 + "|",
+    ]
     for name, one in found.items():
         explained = f"{100 * one['explained']:.0f} ± {100 * one['deviation']:.0f} %"
         counts = " ".join(map(str, one["orientations"]))
@@ -401,7 +439,7 @@ def main() -> None:
         found = measure(options)
     except (st.StriateError, OSError) as error:
         sys.exit(f"Error: {error}")
-    print(f"\n{layer_table(found['layers'])}")
+    print(layer_tables(found["layers"]))
     for side, filters in found["filters"].items():
         kind = "edges" if side < 5 else "Gabor functions"
         print(f"\n{kind}, filters of {side}x{side}\n\n{filter_table(filters)}")

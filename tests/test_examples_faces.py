@@ -25,7 +25,9 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pixels = random.integers(0, 60, (16, 14), dtype=np.uint8)
             top, left = random.integers(3, 5, 2)
             rows, columns = shape.shape
-            pixels[top : top + rows, left : left + columns] += (150 * shape).astype("u1")
+            pixels[top : top + rows, left : left + columns] += (150 * shape).astype(
+                "u1"
+            )
             Image.fromarray(pixels).save(root / name / f"{number}.png")
     return root
 

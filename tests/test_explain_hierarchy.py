@@ -15,7 +15,12 @@ from striate.explain.patches import top_patches
 
 @pytest.fixture(scope="module")
 def network() -> st.Network:
-    layers = [st.Conv2D(3, 3, padding=1), st.MaxPool2D(2), st.Conv2D(4, 3), st.Flatten()]
+    layers = [
+        st.Conv2D(3, 3, padding=1),
+        st.MaxPool2D(2),
+        st.Conv2D(4, 3),
+        st.Flatten(),
+    ]
     return st.Network([*layers, st.Dense(5)], (12, 10, 1), seed=1)
 
 

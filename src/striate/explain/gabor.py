@@ -55,7 +55,7 @@ def fit_gabors(filters: ArrayLike) -> GaborFits:
     For each of 12 orientations the best of a grid of waves and Gaussians is improved by
     Levenberg and Marquardt's method; the best result is kept. What it explains means
     something only beside what the same fit explains of random filters of that size:
-    of 5 x 5 noise that is about two thirds. Raises ShapeError for filters below 5 x 5,
+    of noise of 5 x 5 that is about a half, of 7 x 7 a third. Raises ShapeError for filters below 5 x 5,
     which have hardly more numbers than the function, ValueError where they are not
     finite.
 

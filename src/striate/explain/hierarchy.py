@@ -56,7 +56,8 @@ def _centers(
 ) -> Doubles:
     field = receptive_field(network, layer)
     places = np.stack([rows, columns], axis=-1)
-    return np.array(field.center) + places * np.array(field.jump)
+    centers: Doubles = np.array(field.center) + places * np.array(field.jump)
+    return centers
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,9 +194,7 @@ def selectivity(
     )
 
 
-def _told_apart(
-    centred: Doubles, members: Doubles
-) -> tuple[Doubles, Places, Doubles]:
+def _told_apart(centred: Doubles, members: Doubles) -> tuple[Doubles, Places, Doubles]:
     """Return eta squared, the favourite class and its d' for values of mean 0."""
     count, sizes = len(centred), members.sum(axis=0)[:, None]
     sums, squares = members.T @ centred, members.T @ np.square(centred)

@@ -81,7 +81,7 @@ def orientation_spread(orientations: ArrayLike, parts: int = 6) -> OrientationSp
     True
     >>> spread = orientation_spread([178, 1, 2, 179, 3])
     >>> spread.counts, round(spread.resultant, 2), round(spread.p_value, 3)
-    (array([5, 0, 0, 0, 0, 0]), 1.0, 0.001)
+    (array([5, 0, 0, 0, 0, 0]), 1.0, 0.002)
     """
     parts = whole_number("orientation_spread", "parts", parts, minimum=1)
     degrees = np.asarray(orientations, np.float64)
