@@ -105,16 +105,19 @@ def test_faces_says_what_is_wrong_with_a_folder(people: Path, tmp_path: Path) ->
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.plot
 def test_face_hierarchy_measures_every_layer(people: Path, tmp_path: Path) -> None:
-    done = run("face_hierarchy.py", people, "--splits", 1, "--kernel", 5, "--json")
+    pytest.importorskip("matplotlib")
+    options = ("--splits", 1, "--kernel", 5, "-o", tmp_path / "pictures", "--json")
+    done = run("face_hierarchy.py", people, *options)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert set(found["errors"]) == {"3", "5"}
     for layers in found["layers"].values():
         assert list(layers)[:2] == ["relu1", "relu2"]
         for figures in layers.values():
-            shares = [figures[name][0] for name in ("eyes", "nose", "mouth", "skin")]
-            assert sum(shares) + figures["outline"][0] == pytest.approx(1)
+            regions = ("eyes", "nose", "mouth", "skin", "outline")
+            assert sum(figures[name][0] for name in regions) == pytest.approx(1)
             assert 0 <= figures["explained by the person"][0] <= 1
     assert set(found["filters"]["5"]) == {
         "trained",
@@ -124,15 +127,14 @@ def test_face_hierarchy_measures_every_layer(people: Path, tmp_path: Path) -> No
         "noise",
     }
     assert "| explained by the person |" in done.stdout
-
-
-@pytest.mark.plot
-def test_face_hierarchy_draws_places_and_filters(people: Path, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
-    done = run("face_hierarchy.py", people, "--splits", 1, "-o", tmp_path / "pictures")
-    assert done.returncode == 0, done.stderr
     written = sorted(path.name for path in (tmp_path / "pictures").iterdir())
     assert written == ["filters.png", "places.png"]
+
+
+def test_face_hierarchy_refuses_kernels_without_a_middle(people: Path) -> None:
+    done = run("face_hierarchy.py", people, "--kernel", 6)
+    assert done.returncode == 2
+    assert "--kernel must be odd, to have a middle, but is 6" in done.stderr
 
 
 @pytest.mark.slow

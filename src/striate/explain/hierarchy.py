@@ -105,19 +105,19 @@ def concentration(
             f"concentration needs places of shape (P, 2) but gets {spell(pool.shape)}."
         )
     pool = pool[np.isfinite(pool).all(axis=1)]
-    there = np.isfinite(given).all(axis=2)
+    there: NDArray[np.bool_] = np.isfinite(given.sum(axis=2))
     enough = there.sum(axis=1) >= 2
     distance, chance, p_value = np.full((3, len(given)), np.nan)
     if not len(pool):
         return Concentration(distance, chance, p_value)
     random = np.random.default_rng(check_seed(seed))
-    for place in np.flatnonzero(enough):
+    for place in np.flatnonzero(enough).tolist():
         own = given[place, there[place]]
         distance[place] = _spread(own)
         drawn = _spread(pool[random.integers(0, len(pool), (draws, len(own)))])
         chance[place] = drawn.mean()
         as_near = (drawn <= distance[place] * (1 + 1e-12)).sum()
-        p_value[place] = (1 + as_near) / (1 + draws)  # its own order is one of them
+        p_value[place] = (1 + as_near) / (1 + draws)  # the points are one draw
     return Concentration(distance, chance, p_value)
 
 
