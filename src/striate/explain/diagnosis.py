@@ -61,7 +61,7 @@ class Diagnosis:
         return "\n".join([f"{seen}:", *_told(self.findings)])
 
 
-def _told(findings: Sequence[Finding], most: int = 5) -> Iterator[str]:
+def _told(findings: Sequence[Finding], most: int = 3) -> Iterator[str]:
     """The sentences; of many findings of a kind in one layer the first few."""
     counts = Counter((one.kind, one.layer) for one in findings)
     told: Counter[tuple[str, str]] = Counter()

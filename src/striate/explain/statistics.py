@@ -16,7 +16,7 @@ class MapStatistics:
     """Of every map of one layer: its range, how much lies far out, what it is like.
 
     Correlations are taken of `sample` values of each map at most, spread evenly over
-    images and places; all else is of all values.
+    images and places, and of finite ones alone; all else is of all values.
     """
 
     def __init__(self, shape: tuple[int, ...], images: int, sample: int) -> None:
@@ -46,6 +46,7 @@ class MapStatistics:
             middle, reach = np.float32((low + high) / 2), far * (high - low) / 2
             self.beyond += (np.abs(values - middle) > reach).sum(axis=0)
         chosen = values[-self.count % self.step :: self.step].astype(np.float64)
+        chosen[~np.isfinite(chosen)] = 0
         if len(chosen):
             if not self.sampled:
                 self.shift = chosen.mean(axis=0)  # keeps the differences below exact
@@ -57,14 +58,12 @@ class MapStatistics:
 
     @property
     def correlation(self) -> Doubles:
-        """(C, C) of the maps' values; 0 where a map is constant or not finite."""
+        """(C, C) of the maps' values; 0 where one is constant."""
         means = self.sums / self.sampled
         covariance = self.products / self.sampled - np.outer(means, means)
         deviation = np.sqrt(np.diagonal(covariance).clip(0))
         scale = np.outer(deviation, deviation)
-        with np.errstate(divide="ignore"):
-            correlation: Doubles = np.where(scale > 0, covariance / scale, 0.0)
-        return np.nan_to_num(correlation, posinf=0.0, neginf=0.0)
+        return np.divide(covariance, scale, out=np.zeros_like(scale), where=scale > 0)
 
 
 class ClassStatistics:

@@ -163,6 +163,7 @@ def _sheet(
     width = max(before + widest * (side + _GAP) + _EDGE - _GAP, _NARROWEST)
     height = top + len(rows) * down + _EDGE - _GAP
     figure = new_figure(width, height)
+    figure.set_layout_engine("none")
     # One pair of axes in inches: a hundred of their own would take seconds to lay out.
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
