@@ -21,6 +21,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras  # type: ignore[import-not-found]
 import tensorflow as tf  # type: ignore[import-not-found]
 
+tf.get_logger().setLevel("ERROR")  # one process runs many networks, and retraces
+
 OURS = {  # by what Keras calls them
     "kernel": "weight",
     "gamma": "weight",
