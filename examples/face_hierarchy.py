@@ -56,7 +56,6 @@ TABLES = {
     "where the top patches of a map lie": (
         "pixels seen",
         "maps",
-        "dead",
         "distance",
         "a place of its own",
         "mostly in one part",
@@ -65,6 +64,7 @@ TABLES = {
     "who is in the picture": (
         "explained by the person",
         "d'",
+        "for one person alone",
         "error of nearest neighbours",
     ),
 }
@@ -169,6 +169,7 @@ def layers_of(network: st.Network, data: st.Data) -> Layers:
         maxima = np.empty(ranked.values.shape[::-1])
         maxima[ranked.images.T, np.arange(len(points))] = ranked.values.T
         told = selectivity(maxima, people)
+        best = people[ranked.images[:, : np.bincount(people).min()]]
         alive = there.any(axis=1)
         found[layer] = {
             "pixels seen": max(st.receptive_field(network, layer).size),
@@ -187,9 +188,16 @@ def layers_of(network: st.Network, data: st.Data) -> Layers:
             "explained by the person" + CHANCE: np.nanmean(told.chance),
             "d'": np.nanmean(told.distance),
             "d'" + CHANCE: np.nanmean(told.chance_distance),
+            "for one person alone": (best == best[:, :1]).all(axis=1).mean(),
             "error of nearest neighbours": nearest_neighbour(network, layer, data),
         }
     return found
+
+
+def told_by_grey(data: st.Data) -> float:
+    """Return how much of what pictures differ in mean grey the person explains."""
+    greys = data.test.images.mean(axis=(1, 2))
+    return float(selectivity(greys, data.test.labels).explained.mean())
 
 
 def nearest_neighbour(network: st.Network, layer: str, data: st.Data) -> float:
@@ -264,8 +272,10 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
     layers: dict[str, list[Layers]] = {TRAINED: [], BEGUN: []}
     filters: dict[int, dict[str, list[np.ndarray]]] = {}
     errors: dict[int, list[float]] = {}
+    greys = []
     for number in range(options.seed, options.seed + options.splits):
         data = read_split(options.folder, number)
+        greys.append(told_by_grey(data))
         choice = choice_for(data, number, options.width)
         recipe = choice.fit_options(flip="horizontal")
         networks = {first_filters(choice.network).shape[1]: choice.network}
@@ -294,6 +304,7 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
     return {
         "splits": options.splits,
         "errors": errors,
+        "explained of the mean grey": float(np.mean(greys)),
         "layers": {name: over_splits(found) for name, found in layers.items()},
         "filters": {
             side: filters_found(
@@ -358,9 +369,10 @@ def filter_table(found: dict[str, dict[str, float]]) -> str:
     for name, one in found.items():
         explained = f"{100 * one['explained']:.0f} ± {100 * one['deviation']:.0f} %"
         counts = " ".join(map(str, one["orientations"]))
+        p_value = f"{one['p_value']:.2g}" if one["p_value"] > 0.001 else "≤ 0.001"
         lines.append(
             f"| {name} | {one['filters']} | {explained} | {100 * one['least']:.0f} % | "
-            f"{counts} | {one['resultant']:.2f} | {one['p_value']:.2f} |"
+            f"{counts} | {one['resultant']:.2f} | {p_value} |"
         )
     return "\n".join(lines)
 
@@ -440,6 +452,8 @@ def main() -> None:
     except (st.StriateError, OSError) as error:
         sys.exit(f"Error: {error}")
     print(layer_tables(found["layers"]))
+    grey = percent(found["explained of the mean grey"])
+    print(f"\nexplained by the person of a picture's mean grey: {grey}")
     for side, filters in found["filters"].items():
         kind = "edges" if side < 5 else "Gabor functions"
         print(f"\n{kind}, filters of {side}x{side}\n\n{filter_table(filters)}")
