@@ -60,7 +60,7 @@ def test_all_arguments_are_checked_before_the_first_batch() -> None:
         net.activation_batches(PIXELS[..., :1])
     with pytest.raises(st.DataError, match="hold nothing"):
         net.activation_batches(PIXELS[:0])
-    with pytest.raises(st.UsageError, match="leave out\\s+preprocessed=True"):
+    with pytest.raises(st.UsageError, match=r"leave out\s+preprocessed=True"):
         net.activation_batches(PIXELS, preprocessed=True)
     with pytest.raises(st.UsageError, match="invert=True turns uint8 pixels"):
         net.activation_batches(FLOATS, invert=True)

@@ -46,8 +46,12 @@ def test_colour_filters_are_what_they_are_to_pixels() -> None:
     for channel in range(3):
         more = base.copy()
         more[0, 1, 1, channel] += 50
-        rise.append(np.ptp(net.activations(np.concatenate([base, more]), "conv1")[:, 0, 0, 0]))
-    np.testing.assert_allclose(np.array(rise) / max(rise), inverse / inverse.max(), rtol=1e-3)
+        rise.append(
+            np.ptp(net.activations(np.concatenate([base, more]), "conv1")[:, 0, 0, 0])
+        )
+    np.testing.assert_allclose(
+        np.array(rise) / max(rise), inverse / inverse.max(), rtol=1e-3
+    )
 
 
 def test_deeper_filters_show_every_channel_in_a_grid() -> None:
@@ -82,7 +86,9 @@ def test_pictures_are_enlarged_by_whole_factors() -> None:
     for row in range(3):
         for column in range(3):
             np.testing.assert_array_equal(large[:, row::3, column::3], small)
-    with pytest.raises(ValueError, match="enlarge must be a whole number of at least 1"):
+    with pytest.raises(
+        ValueError, match="enlarge must be a whole number of at least 1"
+    ):
         explain.filter_pictures(net, enlarge=0)
 
 
@@ -90,12 +96,13 @@ def test_layers_without_filters_say_which_have_some() -> None:
     net = st.lenet5()
     for name in ("relu1", "dense2"):
         with pytest.raises(
-            st.UsageError, match=f"{name} has no filters.*here conv1, conv2, dense1 have"
+            st.UsageError,
+            match=f"{name} has no filters.*here conv1, conv2, dense1 have",
         ):
             explain.filter_pictures(net, name)
     with pytest.raises(st.UsageError, match="no layer 'conv9'; the layers are conv1"):
         explain.filter_pictures(net, "conv9")
-    with pytest.raises(st.UsageError, match="This network has no filters.*none of th"):
+    with pytest.raises(st.UsageError, match=r"This network has no filters.*none of th"):
         explain.filter_pictures(st.Network([st.MaxPool2D(2)], (8, 8, 1)))
 
 

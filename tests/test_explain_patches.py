@@ -57,7 +57,9 @@ def as_rows(top: explain.TopPatches) -> list[list[tuple]]:
 
 @settings(max_examples=60, deadline=None)
 @given(some.data())
-def test_of_any_network_the_same_patches_as_by_brute_force(data: some.DataObject) -> None:
+def test_of_any_network_the_same_patches_as_by_brute_force(
+    data: some.DataObject,
+) -> None:
     net = data.draw(networks())
     count = data.draw(some.integers(1, 21))
     k = data.draw(some.integers(1, 6))

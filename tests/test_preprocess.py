@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw
 from striate.data import load_data
 from striate.errors import DataError, ShapeError
 from striate.images import fitting
+from striate.images.imagefile import read_image, read_size
 from striate.images.preprocess import Preprocessing
 
 DIGITS = Preprocessing((28, 28), (32, 32, 1), 0, "dark", (0.13,), (0.31,))
@@ -328,6 +329,16 @@ def test_exif_orientation_is_honoured(orientation):
     stored = Image.fromarray(np.ascontiguousarray(undo[orientation](upright)))
     read, _ = DIGITS.load_image(encoded(stored, exif=exif))
     np.testing.assert_array_equal(read[..., 0], upright)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "JPEG", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_size_is_read_as_the_image_is_seen(orientation, kind):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(Image.new("RGB", (30, 20)), kind, exif=exif)
+    image = read_image(content)
+    assert read_size(io.BytesIO(content), "a") == (image.height, image.width)
 
 
 def test_an_animation_gives_its_first_frame():

@@ -164,6 +164,7 @@ def test_clipped_boxes_bound_what_reaches_each_unit(
     for row in range(field.units[0]):
         for column in range(field.units[1]):
             assert field.box(row, column) == bounds(seen[row, column])
+            np.testing.assert_array_equal(field.pixels(row, column), seen[row, column])
 
 
 @given(stacks, sizes, sizes)
@@ -212,6 +213,7 @@ def test_size_start_and_jump_are_those_of_endless_maps(
         assert field.start[axis] == min(first)
         assert field.size[axis] == max(first) + 1 - min(first)
         assert field.jump[axis] == min(second) - min(first)
+        assert field.center[axis] == (min(first) + max(first)) / 2
     top, left, bottom, right = field.box(0, 0, clip=False)
     assert (top, left) == field.start
     assert (bottom - top, right - left) == field.size

@@ -1,6 +1,6 @@
 """Draw the pictures of docs/looking-inside.md: what fires the units of LeNet-5 on digits.
 
-    python tools/draw_units.py docs/pictures
+python tools/draw_units.py docs/pictures
 """
 
 import sys

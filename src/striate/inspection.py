@@ -229,7 +229,7 @@ class Inspection(Stack):
             )
         seeds = np.zeros((inputs.count, *one.output_shape), np.float32)
         if unit is not None:
-            seeds.reshape(inputs.count, -1)[:, _unit_index(one, unit)] = 1
+            seeds.reshape(inputs.count, -1)[:, unit_index(one, unit)] = 1
         else:
             classes = np.asarray(target)
             if classes.ndim == 0:
@@ -306,7 +306,7 @@ class Inspection(Stack):
         return as_labels(labels, count, known, outputs=outputs, what=what)[0]
 
 
-def _unit_index(one: ResolvedLayer, unit: Unit) -> int:
+def unit_index(one: ResolvedLayer, unit: Unit) -> int:
     """Where a unit stands in its layer's output, read row by row."""
     shape = one.output_shape
     form = "(row, column, channel)" if len(shape) == 3 else "its number"

@@ -131,7 +131,8 @@ class ReceptiveField:
         """
         if self._branches:
             pixels = self.pixels(row, column)
-            return pixels.any(axis=1), pixels.any(axis=0)
+            rows, columns = (np.logical_or.reduce(pixels, axis=axis) for axis in (1, 0))
+            return rows, columns
         return self._reaching((row,), axes=(0,)), self._reaching((column,), axes=(1,))
 
     def _reaching(self, unit: tuple[int, ...], axes: tuple[int, ...]) -> Mask:

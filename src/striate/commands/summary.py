@@ -15,12 +15,22 @@ from ..zoo.auto import choose
 from .choice import AUTO, named_network, width_option
 from .console import Console, common_options
 from .data_options import data_options
+from .unit import UnitField
 
 
 @click.command()
 @click.argument("model", metavar="MODEL|NETWORK")
 @click.argument("data", required=False)
 @width_option
+@click.option(
+    "--unit",
+    metavar="LAYER[:ROW,COLUMN]",
+    help="Tell which pixels a unit sees, such as conv2:4,4, and show no table; without "
+    "a place the unit in the middle of the layer's map.",
+)
+@click.option(
+    "--image", metavar="FILE", help="Tell with --unit which pixels of an image file."
+)
 @common_options
 @data_options
 def summary(
@@ -29,6 +39,8 @@ def summary(
     model: str,
     data: str | None,
     width: int | None,
+    unit: str | None,
+    image: str | None,
     reading: Reading,
 ) -> int:
     """Show layers, shapes, parameters and receptive fields.
@@ -44,7 +56,12 @@ def summary(
       striate summary vgg --width 32
       striate summary auto photos/
       striate summary mnist-lenet5.safetensors --json
+      striate summary mnist-lenet5.safetensors --unit conv2:4,4 --image photo.png
     """
+    if image is not None and unit is None:
+        raise UsageError(
+            "--image shows where in a file a unit looks; say which: --unit conv2:4,4"
+        )
     if model == AUTO and data is None:
         raise UsageError(
             "auto chooses by the images, so it needs DATA: striate summary auto photos/"
@@ -62,6 +79,10 @@ def summary(
         )
     else:
         network = load(model)
+    if unit is not None:
+        seen = UnitField.of(network, unit, image)
+        console.result(str(seen), seen.to_dict())
+        return 0
     table = network.summary()
     console.result(str(table), table.to_dict())
     return 0

@@ -2,6 +2,8 @@
 
 from .diagnosis import ClassPair, Diagnosis, Finding
 from .diagnostics import diagnose
+from .effective import EffectiveField, effective_field
+from .fields import LayerField, layer_fields
 from .filters import filter_pictures, map_pictures
 from .gabor import GaborFits, fit_gabors
 from .hierarchy import (
@@ -21,17 +23,21 @@ __all__ = [
     "Concentration",
     "Diagnosis",
     "EdgeFits",
+    "EffectiveField",
     "Finding",
     "GaborFits",
+    "LayerField",
     "OrientationSpread",
     "Selectivity",
     "TopPatches",
     "concentration",
     "diagnose",
     "edge_fits",
+    "effective_field",
     "filter_pictures",
     "fit_gabors",
     "input_pixels",
+    "layer_fields",
     "map_pictures",
     "orientation_spread",
     "patch_centers",

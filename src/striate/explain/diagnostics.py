@@ -28,6 +28,7 @@ from ..layers import (
 from ..network import Network
 from ..resolve import Layer, ResolvedLayer
 from .diagnosis import ClassPair, Diagnosis, Finding
+from .filters import read_layer
 from .statistics import ClassStatistics, Doubles, MapStatistics, cosines
 
 CONSTANT = 1e-6
@@ -175,37 +176,40 @@ def _of_layer(
     word = "map" if len(one.output_shape) == 3 else "unit"
     healthy = []
     for place in range(one.output_shape[-1]):
-        name = f"{word} {place} of {one.name}"
-        low, high = float(found.lowest[place]), float(found.highest[place])
-
-        def finding(kind: str, number: float, sentence: str) -> Finding:
-            return Finding(kind, one.name, (place,), number, sentence)
-
-        if not (math.isfinite(low) and math.isfinite(high)):
-            yield finding(
-                "not finite",
-                math.nan,
-                f"{name} is not a finite number everywhere: the weights before it have "
-                "gone astray; train again with a lower learning rate.",
-            )
-        elif isinstance(one.layer, ReLU | LeakyReLU) and high <= 0:
-            yield finding("dead", high, f"{name} is dead: it is never above 0.")
-        elif high - low <= CONSTANT * max(abs(low), abs(high)):
-            yield finding(
-                "constant", high, f"{name} is constant: {high:.3g} for every image."
-            )
-        else:
+        told = _of_map(one, found, place)
+        if told is None or told[0] == "saturated":
             healthy.append(place)
-            share = found.beyond[place] / found.count
-            if share >= MOSTLY:
-                yield finding(
-                    "saturated",
-                    share,
-                    f"{name} is saturated: {100 * share:.0f} % of its values are so near "
-                    "its ends that less than a tenth of a gradient passes.",
-                )
+        if told is not None:
+            kind, number, what = told
+            sentence = f"{word} {place} of {one.name} {what}"
+            yield Finding(kind, one.name, (place,), number, sentence)
     if one.index < len(network.resolved) - 1:  # two logits have to be opposites
         yield from _duplicates(network, one, found.correlation, healthy, word)
+
+
+def _of_map(
+    one: ResolvedLayer, found: MapStatistics, place: int
+) -> tuple[str, float, str] | None:
+    """The kind of what is wrong with a map by itself, its number, and it in words."""
+    low, high = float(found.lowest[place]), float(found.highest[place])
+    if not (math.isfinite(low) and math.isfinite(high)):
+        what = (
+            "is not a finite number everywhere: the weights before it have gone astray; "
+            "train again with a lower learning rate."
+        )
+        return "not finite", math.nan, what
+    if isinstance(one.layer, ReLU | LeakyReLU) and high <= 0:
+        return "dead", high, "is dead: it is never above 0."
+    if high - low <= CONSTANT * max(abs(low), abs(high)):
+        return "constant", high, f"is constant: {high:.3g} for every image."
+    share = float(found.beyond[place] / found.count)
+    if share >= MOSTLY:
+        what = (
+            f"is saturated: {100 * share:.0f} % of its values are so near its ends that "
+            "less than a tenth of a gradient passes."
+        )
+        return "saturated", share, what
+    return None
 
 
 def _duplicates(
@@ -273,7 +277,7 @@ class _Classes:
         dense = [one for one in network.resolved if isinstance(one.layer, Dense)]
         if not dense:
             return None
-        hidden = network.resolved[dense[-1].inputs[0]]  # an image is not flat
+        hidden = read_layer(network.resolved, dense[-1])
         statistics = ClassStatistics(outputs, hidden.output_shape[0])
         return cls(hidden.name, names, indices, statistics)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..arguments import spell, whole_number
 from ..engine.weights import Floats
 from ..errors import ShapeError, UsageError
-from ..layers import Conv2D, Dense, Flatten
+from ..layers import Conv2D, Dense, Dropout, Flatten
 from ..network import Network
 from ..resolve import ResolvedLayer, find_layer
 from .pixels import Pixels
@@ -51,13 +52,13 @@ def filter_pictures(
     one = filtering_layer(network, layer)
     weights = network.weights[f"{one.name}.weight"]
     if isinstance(one.layer, Dense):
-        one = network.resolved[one.inputs[0]]  # its Flatten knows where things lay
+        one = read_layer(network.resolved, one)  # Flatten, which knows where things lay
         height, width, channels = one.input_shape
         weights = weights.reshape(-1, channels, height, width)
-    filters = weights.transpose(0, 2, 3, 1)
+    filters: Floats = weights.transpose(0, 2, 3, 1)
     known = network.preprocessing
     if one.inputs[0] < 0 and known and filters.shape[3] == known.channels:
-        filters = filters / np.array(known.std, np.float32)
+        filters = np.divide(filters, known.std, dtype=np.float32)
     peaks = np.abs(filters).max(axis=(1, 2, 3), keepdims=True)
     pictures = _grey(filters, peaks)
     coloured = one.inputs[0] < 0 and filters.shape[3] == 3
@@ -81,21 +82,35 @@ def filtering_layer(network: Network, layer: str | int | None) -> ResolvedLayer:
     )
 
 
-def _filters(resolved: tuple[ResolvedLayer, ...], one: ResolvedLayer) -> bool:
+def read_layer(
+    resolved: Sequence[ResolvedLayer], dense: ResolvedLayer
+) -> ResolvedLayer:
+    """Return what a Dense layer reads, Dropout passed over: it hands on what it gets."""
+    one = resolved[dense.inputs[0]]  # an image is not flat, so there is a layer
+    while isinstance(one.layer, Dropout) and one.inputs[0] >= 0:
+        one = resolved[one.inputs[0]]
+    return one
+
+
+def _filters(resolved: Sequence[ResolvedLayer], one: ResolvedLayer) -> bool:
     if isinstance(one.layer, Dense):
-        return isinstance(resolved[one.inputs[0]].layer, Flatten)
+        return isinstance(read_layer(resolved, one).layer, Flatten)
     return isinstance(one.layer, Conv2D)
 
 
-def map_pictures(activations: ArrayLike, *, enlarge: int = 1) -> Pixels:
+def map_pictures(
+    activations: ArrayLike, *, one_scale: bool = True, enlarge: int = 1
+) -> Pixels:
     """Return feature maps of one image, H,W,C, as pictures: uint8 (C, height, width, 1).
 
-    All are on one scale, so that they compare: 0 is black and the largest white, or,
-    where there are negative numbers, 0 is mid-grey and the largest magnitude 1 or 255.
-    What is no finite number is drawn as 0. Flat activations, D, are maps of one pixel.
+    0 is black and the largest number white, or, where some are negative, 0 is mid-grey
+    and the largest magnitude 1 or 255. What is no finite number is drawn as 0. Flat
+    activations, D, are maps of one pixel.
 
     Arguments:
         activations: such as `network.activations(images, "relu1")[0]`.
+        one_scale: for all maps, so that they compare; else each has its own, so that
+            weak ones show as well.
         enlarge: so many pixels a side for each number.
 
     Raises ShapeError for another shape.
@@ -114,7 +129,8 @@ def map_pictures(activations: ArrayLike, *, enlarge: int = 1) -> Pixels:
             f"{spell(maps.shape) or 'one number'}; give one image's activations."
         )
     maps = np.nan_to_num(maps.transpose(2, 0, 1)[..., None], posinf=0, neginf=0)
-    return enlarged(_grey(maps, np.abs(maps).max(), signed=maps.min() < 0), factor)
+    peaks = np.abs(maps).max(axis=None if one_scale else (1, 2, 3), keepdims=True)
+    return enlarged(_grey(maps, peaks, signed=bool(maps.min() < 0)), factor)
 
 
 def enlarged(pictures: NDArray[Any], factor: int) -> Pixels:

@@ -20,6 +20,7 @@ from ..network import Network
 from ..receptive import ReceptiveField, receptive_field
 from ..resolve import ResolvedLayer
 from .pixels import Pixels, as_pixels
+from .statistics import folded
 
 Boxed = Callable[[NDArray[np.int64]], Sequence[int]]
 """Where a box of the network's input lies in an image."""
@@ -189,31 +190,29 @@ class _Ranking:
         """Rank some more images, the first of which is number `start`."""
         count, channels = len(activations), activations.shape[-1]
         values = activations.reshape(count, -1, channels)
-        peaks = np.fmax.reduce(values, axis=1)
-        peaks[np.isnan(peaks)] = -np.inf
+        peaks = folded(values, np.fmax)  # fmax passes over NaN
+        peaks = np.where(np.isnan(peaks), np.float32(-np.inf), peaks)
         # What equals the last in rank comes after it, so only what is larger enters.
         maps = np.flatnonzero((peaks > self.values[:, -1]).any(axis=0))
-        if not len(maps):
-            return
         both = np.concatenate([self.values[maps], peaks.T[maps]], axis=1)
-        order = np.argsort(-both, axis=1, kind="stable")[:, : self.values.shape[1]]
-        numbers = np.arange(start, start + count)
-        numbers = np.broadcast_to(numbers, (len(maps), count))
-        unknown = np.full(numbers.shape, -1)
-
-        def ranked(old: NDArray[np.intp], new: NDArray[np.intp]) -> NDArray[np.intp]:
-            return np.take_along_axis(np.concatenate([old[maps], new], 1), order, 1)
-
-        best = np.take_along_axis(both, order, 1)
-        found = ranked(self.images, numbers)
-        places = ranked(self.places, unknown)
-        found[best == -np.inf] = -1
-        # Where in the map is asked for the winners alone: that is slower than the peaks.
-        for rank in range(best.shape[1]):
-            new = np.flatnonzero(found[:, rank] >= start)
-            seen = values[found[new, rank] - start, :, maps[new]]
+        k = self.values.shape[1]
+        order = np.empty((len(maps), k), np.intp)
+        best = np.empty((len(maps), k), np.float32)
+        every = np.arange(len(maps))
+        for rank in range(k):  # of some hundred, a few are found sooner than sorted
+            order[:, rank] = first = both.argmax(axis=1)
+            best[:, rank] = both[every, first]
+            both[every, first] = -np.inf
+        old, ranked = order < k, np.minimum(order, k - 1)
+        images = np.take_along_axis(self.images[maps], ranked, axis=1)
+        images = np.where(old, images, start + order - k)
+        images[best == -np.inf] = -1
+        places = np.take_along_axis(self.places[maps], ranked, axis=1)
+        for rank in range(k):  # where in its map is asked of what is new alone
+            new = np.flatnonzero(images[:, rank] >= start)
+            seen = values[images[new, rank] - start, :, maps[new]]
             places[new, rank] = (seen == best[new, rank, None]).argmax(axis=1)
-        self.values[maps], self.images[maps], self.places[maps] = best, found, places
+        self.values[maps], self.images[maps], self.places[maps] = best, images, places
 
 
 def _patches(network: Network, one: ResolvedLayer, ranking: _Ranking) -> TopPatches:
@@ -237,7 +236,9 @@ def _boxes(
     seen: ReceptiveField, rows: NDArray[np.intp], columns: NDArray[np.intp]
 ) -> NDArray[np.int64]:
     boxes = np.zeros((*rows.shape, 4), np.int64)
-    for row, column in {*zip(rows.flat, columns.flat, strict=True)}:
+    for row, column in {
+        *zip(rows.ravel().tolist(), columns.ravel().tolist(), strict=True)
+    }:
         if row >= 0:
             boxes[(rows == row) & (columns == column)] = seen.box(row, column)
     return boxes

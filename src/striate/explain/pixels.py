@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..images.arrays import PIXEL
-from ..images.inputs import InputRule, checked
 from ..images.fitting import centred
+from ..images.inputs import InputRule, checked
 from ..network import Network
 
 Pixels = NDArray[np.uint8]

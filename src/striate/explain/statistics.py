@@ -40,8 +40,8 @@ class MapStatistics:
         there; nothing does where the ends are infinite.
         """
         values = activations.reshape(-1, activations.shape[-1])
-        self.lowest = np.minimum(self.lowest, values.min(axis=0))
-        self.highest = np.maximum(self.highest, values.max(axis=0))
+        self.lowest = np.minimum(self.lowest, folded(values[None], np.minimum)[0])
+        self.highest = np.maximum(self.highest, folded(values[None], np.maximum)[0])
         if high < math.inf:
             middle, reach = np.float32((low + high) / 2), far * (high - low) / 2
             self.beyond += (np.abs(values - middle) > reach).sum(axis=0)
@@ -95,3 +95,18 @@ def cosines(vectors: Floats | Doubles) -> Doubles:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     units: Doubles = rows / np.where(lengths > 0, lengths, 1)
     return units @ units.T
+
+
+def folded(values: Floats, choose: np.ufunc) -> Floats:
+    """Reduce the middle axis of N,P,C by np.minimum, np.maximum, np.fmin or np.fmax.
+
+    Halves are laid on one another until one is left. With few maps NumPy's own
+    reduction takes 5 to 40 times as long, since it goes over their C numbers alone.
+    """
+    while values.shape[1] > 1:
+        half = values.shape[1] // 2
+        nearer = choose(values[:, :half], values[:, half : 2 * half])
+        if values.shape[1] % 2:
+            choose(nearer[:, :1], values[:, -1:], out=nearer[:, :1])
+        values = nearer
+    return values[:, 0]

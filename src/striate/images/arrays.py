@@ -253,9 +253,7 @@ def _channels_first(shape: tuple[int, ...]) -> bool:
     return shape[1] in (1, 3) and shape[3] not in IMAGE_CHANNELS
 
 
-def _finite(
-    array: NDArray[Any], dtype: np.dtype[Any], what: str, first: int
-) -> Pixels:
+def _finite(array: NDArray[Any], dtype: np.dtype[Any], what: str, first: int) -> Pixels:
     """Floats in native order and of one size, none of them NaN or infinite."""
     with np.errstate(over="ignore"):
         values: Pixels = np.ascontiguousarray(array, dtype)

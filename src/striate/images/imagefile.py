@@ -26,6 +26,7 @@ WITH_ALPHA = {"RGBA", "RGBa", "LA", "La", "PA"}
 # columns run the other way.
 ORIENTATION, SIDEWAYS = 0x0112, {5, 6, 7, 8}
 UPWARD, LEFTWARD = {3, 4, 6, 7}, {2, 3, 7, 8}
+WIDTH_AND_HEIGHT = 256, 257  # of TIFF
 
 
 class _Silence:
@@ -113,6 +114,8 @@ def read_size(file: BinaryIO, name: str) -> tuple[int, int]:
     with silence, _InWords(name), _identified(file, name) as image:
         _check_size(image, name)
         width, height = image.size
+        if image.format == "TIFF":  # whose size newer Pillows turn as they open it
+            width, height = map(vars(image)["tag_v2"].get, WIDTH_AND_HEIGHT)
         # Asking a PNG for EXIF that it has not shown yet would read all of it.
         shown = "exif" in image.info or image.format == "TIFF"
         turned = shown and image.getexif().get(ORIENTATION) in SIDEWAYS

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from ..network import Network
 
 Pixels = NDArray[np.uint8]
-Cell = tuple[Pixels, str]
-"""A picture (H, W, 1 or 3) and the words below it."""
+Cell = tuple[Pixels, str, float]
+"""A picture (H, W, C), the words below it, and how much of a cell's side it takes."""
 
 MOST_PICTURES = 64
 """Filters or maps in one figure; 512 would be too small to see or too many to read."""
@@ -48,14 +48,14 @@ def filters_figure(
     """
     one = filtering_layer(network, layer)
     pictures = filter_pictures(network, one.name)
-    cells = [(picture, f"{at}") for at, picture in enumerate(pictures[:most])]
+    cells = [(picture, f"{at}", 1.0) for at, picture in enumerate(pictures[:most])]
     shape = network.weights[f"{one.name}.weight"].shape
     size = spell((*shape[2:], shape[1])) if len(shape) == 4 else f"{shape[1]} weights"
     title = [
         f"{one.name}: {_counted(len(pictures), most, 'filter')} of {size}",
         f"{_sees(network, one.name)}; grey is a weight of 0",
     ]
-    return _sheet(_rows(cells, 0.8), title, 0.8)
+    return _sheet(_rows(cells), title, 0.8)
 
 
 def maps_figure(
@@ -69,28 +69,32 @@ def maps_figure(
 ) -> Figure:
     """Draw one image, H,W,C or H,W, and what a layer makes of it, or the first `most`.
 
-    Maps are as `map_pictures` has them. Raises UsageError without matplotlib, and what
-    `Network.activations` raises.
+    Maps are as `map_pictures` has them, each on a scale of its own, whose end stands
+    below it. Raises UsageError without matplotlib, and what `Network.activations` raises.
     """
     one = find_layer(network.resolved, layer)
     images = np.asarray(image)[None]
     kind = {"preprocessed": preprocessed, "invert": invert}
     activations = network.activations(images, one.name, **kind)[0]
-    pictures = map_pictures(activations)
-    pixels = input_pixels(network, images, **kind)[0]
-    cells = [(pixels, "image")]
-    cells += [(picture, f"{at}") for at, picture in enumerate(pictures[:most])]
+    pictures = map_pictures(activations, one_scale=False)
+    finite = np.nan_to_num(activations, posinf=0, neginf=0)
+    low, high = float(finite.min()), float(finite.max())
+    ends = np.abs(finite).reshape(-1, len(pictures)).max(axis=0)
+    sign, zero = ("±", "mid-grey") if low < 0 else ("to ", "black")
+    cells = [(input_pixels(network, images, **kind)[0], "image", 1.0)]
+    for at, picture in enumerate(pictures[:most]):
+        cells.append((picture, f"{at}   {sign}{ends[at]:.3g}", 1.0))
     word, size = "unit", ""
     if len(one.output_shape) == 3:
         word, size = "map", f" of {spell(one.output_shape[:2])}"
-    finite = activations[np.isfinite(activations)]
-    numbers = f"from {finite.min():.3g} to {finite.max():.3g}" if finite.size else "no finite number"
-    zero = "grey" if (finite < 0).any() else "black"
+    numbers = f"from {low:.3g} to {high:.3g}"
     title = [
-        f"{one.name}: {_counted(len(pictures), most, word)}{size}",
-        f"{_sees(network, one.name)}; {numbers}, {zero} is 0",
+        f"{one.name}: {_counted(len(pictures), most, word)}{size}, {numbers}",
+        f"{_sees(network, one.name)}; {zero} is 0, and each has its own scale",
     ]
-    return _sheet(_rows(cells, 0.9), title, 0.9, joined=False)
+    if not np.isfinite(activations).all():
+        title[1] += "; what is no finite number is drawn as 0"
+    return _sheet(_rows(cells), title, 0.9)
 
 
 def patches_figure(
@@ -108,20 +112,24 @@ def patches_figure(
     Below each patch stand the activation, the number of the image and the box in the
     network's input, as [rows, columns]. Raises UsageError without matplotlib.
     """
-    count, ranks = top.images.shape
+    count = len(top.images)
     shown = list(range(min(count, MOST_ROWS))) if maps is None else list(maps)
+    boxes = top.boxes[shown]
+    sides = (boxes[..., 2:] - boxes[..., :2]).max(axis=-1)
+    # Clipped ones are smaller, and so they look, however many pixels a file has there.
+    shares = sides / max(int(sides.max(initial=1)), 1)
     rows = []
-    for at in shown:
+    for place, at in enumerate(shown):
         row: list[Cell] = []
         for rank, crop in enumerate(crops[at]):
-            first, left, last, right = top.boxes[at, rank]
+            first, left, last, right = boxes[place, rank]
             words = f"{top.values[at, rank]:.3g}  #{top.images[at, rank]}"
-            row.append((crop, f"{words}\n[{first}:{last}, {left}:{right}]"))
+            box = f"[{first}:{last}, {left}:{right}]"
+            row.append((crop, f"{words}\n{box}", float(shares[place, rank])))
         rows.append(row)
-    said = "most" if ranks == 1 else f"most, {ranks} images each"
     title = [
-        f"{top.layer}: what fires {_counted(count, len(shown), 'map')} {said}",
-        "activation  #image  [rows, columns] of the network's input",
+        f"{top.layer}: the top patches of {_counted(count, len(shown), 'map')}",
+        "below each patch: activation, #image, [rows, columns] of the network's input",
     ]
     return _sheet(rows, title, 0.85, [f"{at}" for at in shown])
 
@@ -129,16 +137,18 @@ def patches_figure(
 def _counted(count: int, most: int, word: str) -> str:
     """Say how many there are, and how many of them are left out."""
     words = f"{count} {word}{'s' if count != 1 else ''}"
-    return words if count <= most else f"{most} of its {words}, {count - most} left out"
+    return (
+        words if count <= most else f"{most} of its {words} ({count - most} left out)"
+    )
 
 
 def _sees(network: Network, layer: str) -> str:
     return f"each sees {spell(receptive_field(network, layer).size)} pixels"
 
 
-def _rows(cells: Sequence[Cell], side: float) -> list[Sequence[Cell]]:
+def _rows(cells: Sequence[Cell]) -> list[Sequence[Cell]]:
     """Cells in rows, a little wider than high."""
-    columns = max(math.ceil(math.sqrt(1.6 * len(cells))), 6)
+    columns = max(math.ceil(math.sqrt(1.6 * len(cells))), 7)
     return [cells[start : start + columns] for start in range(0, len(cells), columns)]
 
 
@@ -147,15 +157,13 @@ def _sheet(
     title: Sequence[str],
     side: float,
     names: Sequence[str] = (),
-    joined: bool = True,
 ) -> Figure:
     """Draw rows of pictures in square cells of so many inches, with words below.
 
-    All pictures have pixels of one size where they are `joined`, so that a smaller one
-    looks smaller; else each fills its cell. `names` stand before the rows.
+    `names` stand before the rows.
     """
     cells = [cell for row in rows for cell in row]
-    lines = max((words.count("\n") + 1 for _, words in cells), default=0)
+    lines = max((words.count("\n") + 1 for _, words, _ in cells), default=0)
     down = side + lines * _LINE + _GAP
     before = _EDGE + (0.4 if names else 0)
     top = _EDGE + len(title) * _TITLE + _GAP
@@ -169,15 +177,14 @@ def _sheet(
     axes.set_axis_off()
     for number, line in enumerate(title):
         _write(axes, _EDGE, _EDGE + number * _TITLE, line, _HEADING - 2 * number)
-    longest = max((max(picture.shape[:2]) for picture, _ in cells), default=1)
     for row, contents in enumerate(rows):
         y = top + row * down
         if names:
             _write(axes, _EDGE, y + side / 2 - 0.07, names[row], _HEADING)
-        for column, (picture, words) in enumerate(contents):
+        for column, (picture, words, share) in enumerate(contents):
             x = before + column * (side + _GAP)
-            own = longest if joined else max(picture.shape[:2])
-            _draw(axes, picture, x, y, side, side / max(own, 1))
+            if picture.size:  # else it shows nothing of its image
+                _draw(axes, picture, x, y, side, side * share / max(picture.shape[:2]))
             _write(axes, x, y + side + 0.02, words, _WORDS, THIRD)
     axes.set(xlim=(0, width), ylim=(height, 0))
     return figure
@@ -190,8 +197,6 @@ def _draw(
     from matplotlib.patches import Rectangle
 
     height, width = (pixel * length for length in picture.shape[:2])
-    if not height or not width:
-        return  # nothing of the image is seen there
     x, y = x + (side - width) / 2, y + (side - height) / 2
     channels = picture.shape[2]
     axes.imshow(
