@@ -70,6 +70,28 @@ def test_a_folder_gets_a_network_chosen_by_its_images(
     assert settings["augmentation"]["level"] == "light"  # of two epochs
 
 
+def test_the_same_can_be_trained_in_python(strokes: Path, tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    options = ("--train-per-class", 5, "--flip", "horizontal", "--seed", 3)
+    done("train", strokes, *options, "--epochs", 12, "-o", path)
+    data = st.read_data(strokes, reading=st.Reading(train_per_class=5, seed=3))
+    images, labels = data.training.images, data.training.labels
+    choice = choose((*data.size, data.channels), 2, len(images), epochs=12, seed=3)
+    network = choice.network
+    network.fit(
+        images,
+        labels,
+        seed=3,
+        preprocessing=data.preprocessing(network.input_shape),
+        **choice.fit_options(flip="horizontal"),
+    )
+    saved = st.load(path)
+    for name, array in saved.weights.items():
+        np.testing.assert_array_equal(network.weights[name], array)
+    assert network.training["settings"] == saved.training["settings"]
+    assert network.mirrored_answers == saved.mirrored_answers
+
+
 def test_a_known_data_set_gets_lenet5_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     assert done("train", "digits", "--epochs", 1, "-o", path)["network"] == "lenet5"

@@ -21,6 +21,7 @@ from ..training.settings import (
     default_epochs,
     default_optimizer,
 )
+from ..zoo.auto import LABEL_SMOOTHING, auto_augmentation
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "sgd": SGD,
@@ -94,9 +95,6 @@ class Pairs(PairsType):
             self.fail(f"{value!r} is not pairs such as 9:15,12:14.", param, ctx)
 
 
-CHOSEN_SMOOTHING = 0.1  # of labels, for networks chosen by the data
-MANY_EPOCHS = 10  # from which on images may be changed by more than little
-
 COUNT = WholeNumber(1, MOST)
 SHARE = Number(0, 1)
 TARGET = Number(0, 1, "[]")
@@ -165,10 +163,8 @@ class Recipe:
         epochs = epochs or self.epochs or default_epochs(images)
         smoothing = self.label_smoothing
         if smoothing is None:
-            smoothing = CHOSEN_SMOOTHING if chosen else 0.0
-        level = "none"
-        if chosen:
-            level = "default" if epochs >= MANY_EPOCHS else "light"
+            smoothing = LABEL_SMOOTHING if chosen else 0.0
+        level = auto_augmentation(epochs) if chosen else "none"
         return Settings(
             epochs=epochs,
             batch_size=batch_size,
@@ -254,7 +250,7 @@ _STEP_OPTIONS = (
         type=Number(0, 1, "[)"),
         metavar="X",
         help="Share of every label spread over all classes.  "
-        f"[default: {CHOSEN_SMOOTHING:g} with --network auto, else 0]",
+        f"[default: {LABEL_SMOOTHING:g} with --network auto, else 0]",
     ),
     click.option(
         "--class-weight",

@@ -14,10 +14,20 @@ from .distances import LayerShift
 from .effective import EffectiveField, effective_field
 from .fields import LayerField, layer_fields
 from .filters import filter_pictures, map_pictures
+from .gabor import GaborFits, fit_gabors
 from .gradcam import grad_cam
 from .guided import Projection, deconvolution, guided_backpropagation
+from .hierarchy import (
+    Concentration,
+    Selectivity,
+    concentration,
+    patch_centers,
+    selectivity,
+    unit_centers,
+)
 from .maximization import Maximization, maximize
 from .occlusion import Occlusion, occlusion
+from .orientation import EdgeFits, OrientationSpread, edge_fits, orientation_spread
 from .patches import TopPatches, top_patches
 from .pixels import input_pixels
 from .scaling import scale_to_input
@@ -26,22 +36,30 @@ from .transforms import Transforms
 
 __all__ = [
     "ClassPair",
+    "Concentration",
     "Diagnosis",
+    "EdgeFits",
     "EffectiveField",
     "Finding",
+    "GaborFits",
     "IntegratedGradients",
     "LayerField",
     "LayerShift",
     "Maximization",
     "Occlusion",
+    "OrientationSpread",
     "Projection",
+    "Selectivity",
     "ShiftResponse",
     "TopPatches",
     "Transforms",
+    "concentration",
     "deconvolution",
     "diagnose",
+    "edge_fits",
     "effective_field",
     "filter_pictures",
+    "fit_gabors",
     "grad_cam",
     "gradient_times_input",
     "guided_backpropagation",
@@ -53,9 +71,13 @@ __all__ = [
     "maximize",
     "moved",
     "occlusion",
+    "orientation_spread",
+    "patch_centers",
     "saliency",
     "scale_to_input",
+    "selectivity",
     "shift_response",
     "smooth_gradient",
     "top_patches",
+    "unit_centers",
 ]

@@ -5,17 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from ..arguments import spell
 from ..layers import Conv2D
 from ..network import Network
 from ..receptive import receptive_field
+from ..training.augmentation import Augmentation, Level
 from .modern import vgg
 
 WIDTHS = (64, 48, 32, 24, 16, 12, 8)
 """Channels of the first stage, widest first; the first that is quick enough is taken."""
 
+LABEL_SMOOTHING = 0.1
+"""Share of every label spread over all classes, in training a chosen network."""
+
 _FEWEST_EPOCHS, _MOST_EPOCHS = 8, 200
+_MANY_EPOCHS = 10  # from which on images may be changed by more than little
 _PATIENT = 2  # times as often as by default, where the user gives the time
 # Operations of a multiply-add in training: two each forward and for two gradients.
 _OPERATIONS = 6
@@ -31,6 +37,24 @@ class Choice:
     network: Network
     width: int
     epochs: int
+
+    def fit_options(self, **augmentation: Any) -> dict[str, Any]:
+        """Return the arguments of `Network.fit` with which it is trained well.
+
+        Epochs, smoothed labels and changed images; `augmentation` overrides settings of
+        the last, such as flip="horizontal" for faces. `striate train` does the same.
+
+        >>> choice = choose((16, 16, 1), classes=3, images=12)
+        >>> choice.fit_options(flip="horizontal")
+        {'epochs': 200, 'label_smoothing': 0.1,
+         'augmentation': Augmentation('default', flip='horizontal')}
+        """
+        level = auto_augmentation(self.epochs)
+        return {
+            "epochs": self.epochs,
+            "label_smoothing": LABEL_SMOOTHING,
+            "augmentation": Augmentation(**{"level": level, **augmentation}),
+        }
 
     @property
     def title(self) -> str:
@@ -74,6 +98,15 @@ def auto_epochs(images: int) -> int:
     """
     wished = round(2_800 / math.sqrt(max(images, 1)))
     return max(_FEWEST_EPOCHS, min(_MOST_EPOCHS, wished))
+
+
+def auto_augmentation(epochs: int) -> Level:
+    """Return how much images are changed in training a chosen network.
+
+    >>> auto_augmentation(78), auto_augmentation(8)
+    ('default', 'light')
+    """
+    return "default" if epochs >= _MANY_EPOCHS else "light"
 
 
 def choose(
