@@ -1,9 +1,9 @@
 """Receptive fields against gradients: what changes a unit is what it is said to see.
 
-All weights are one, so that no sum of products along two ways can be zero, and all
-numbers are small whole ones or their quotients: nothing underflows and nothing is
-cancelled. Below a max pooling one image shows one way; there the union over images is
-taken in each of which another pixel is the only bright one.
+All weights are one and all biases zero, so that no sum of products along two ways can be
+zero, and all numbers are small whole ones or their quotients: nothing underflows and
+nothing is cancelled. Below a max pooling one image shows one way; there the union over
+images is taken in each of which another pixel is the only bright one.
 """
 
 from __future__ import annotations
@@ -77,11 +77,15 @@ def seeing_networks(draw: st.DrawFn) -> Network:
 
 
 def with_ones(network: Network) -> Network:
+    """Biases are zero: below zero they would silence units that a pixel has lit."""
+
+    def plain(name: str, array: NDArray[np.float32]) -> NDArray[np.float32]:
+        if array.ndim > 1:
+            return np.ones_like(array)
+        return np.zeros_like(array) if name.endswith(".bias") else array
+
     network.set_weights(
-        {
-            name: np.ones_like(array) if array.ndim > 1 else array
-            for name, array in network.weights.items()
-        }
+        {name: plain(name, array) for name, array in network.weights.items()}
     )
     return network
 
