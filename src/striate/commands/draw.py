@@ -35,9 +35,10 @@ def draw(
 ) -> int:
     """Draw a network as volumes, in the manner of the figure of LeNet-5.
 
-    MODEL is a model file, NETWORK one of auto, lenet5, lenet5-1998, vgg, mobilenet and
-    resnet, made for DATA if given, as for `striate summary`. The figure is an SVG file:
-    browsers, word processors and LaTeX (through PDF) take it at any size.
+    MODEL is a model file, NETWORK one of auto, lenet5, lenet5-1998, lenet5-strided, vgg,
+    mobilenet and resnet, or a JSON file of `striate design`, made for DATA if given, as
+    for `striate summary`. The figure is an SVG file: browsers, word processors and LaTeX
+    (through PDF) take it at any size.
 
     \b
     Examples:
