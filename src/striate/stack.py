@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from .arguments import shown, truth
 from .engine.compute import Engine
@@ -15,11 +15,12 @@ from .engine.machine import check_memory
 from .engine.randomness import check_seed
 from .engine.weights import Floats, checked_weights, flattened
 from .errors import DataError
-from .images.inputs import InputRule
-from .images.labels import Classes, ClassNames
+from .images.inputs import Images, InputRule, prepare, sample_weights
+from .images.labels import Classes, ClassNames, as_labels
 from .images.preprocess import Preprocessing
 from .resolve import Layer, ResolvedLayer, check_layers, resolve
 from .training.calibration import checked_temperature
+from .training.evaluation import Examples
 
 if TYPE_CHECKING:
     from .table import Summary
@@ -177,6 +178,26 @@ class Stack:
         from .table import Summary
 
         return Summary.of(self.resolved)
+
+    def _inputs(self, images: object, preprocessed: bool, invert: bool) -> Images:
+        return prepare(
+            images, self.input_rule, preprocessed=preprocessed, invert=invert
+        )
+
+    def _examples(
+        self,
+        images: object,
+        labels: object,
+        sample_weight: ArrayLike | None,
+        preprocessed: bool,
+    ) -> Examples:
+        inputs = self._inputs(images, preprocessed, invert=False)
+        indices = self._indices(labels, inputs.count, "labels")
+        return Examples(inputs, indices, sample_weights(sample_weight, inputs.count))
+
+    def _indices(self, labels: object, count: int, what: str) -> NDArray[np.int32]:
+        known, outputs = self._classes, self.outputs
+        return as_labels(labels, count, known, outputs=outputs, what=what)[0]
 
     def __getstate__(self) -> dict[str, Any]:
         with self.engine.usage.reading():

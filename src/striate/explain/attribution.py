@@ -21,8 +21,8 @@ from ..arguments import real_number, whole_number
 from ..engine.randomness import check_seed, normal
 from ..engine.weights import Floats
 from ..errors import ShapeError
+from ..gradients import Unit
 from ..images.inputs import Images, prepare, prepared
-from ..inspection import Unit
 from ..network import Network
 from .question import Question
 

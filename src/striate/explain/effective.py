@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from ..arguments import spell, whole_number
 from ..errors import DataError, UsageError
+from ..gradients import Unit, unit_indices
 from ..images.inputs import checked, ready
-from ..inspection import Unit, unit_index
 from ..network import Network
 from ..receptive import receptive_field
 from ..resolve import ResolvedLayer, find_layer
@@ -196,11 +196,11 @@ def _units(one: ResolvedLayer, unit: Unit | None) -> tuple[tuple[int, ...], rang
         unit = (shape[0] // 2, shape[1] // 2) if len(shape) == 3 else ()
     place = np.atleast_1d(np.asarray(unit))
     if len(shape) == 3 and place.shape == (2,):
-        first = unit_index(one, (*place.tolist(), 0))
+        first = int(unit_indices(one, (*place.tolist(), 0), 1)[0])
         return tuple(place.tolist()), range(first, first + shape[2])
     if len(shape) == 1 and not place.size:
         return (), range(shape[0])
-    index = unit_index(one, unit)
+    index = int(unit_indices(one, unit, 1)[0])
     return tuple(place.tolist()), range(index, index + 1)
 
 

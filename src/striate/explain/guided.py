@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..arguments import shown, whole_number
 from ..engine.weights import Floats
 from ..errors import ShapeError, UsageError
-from ..inspection import Unit, unit_indices
+from ..gradients import Unit, unit_indices
 from ..network import Network
 from ..receptive import receptive_field
 from ..resolve import ResolvedLayer, find_layer

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from ..arguments import shown, whole_number
 from ..engine.weights import Floats
 from ..errors import ShapeError, UsageError
+from ..gradients import unit_indices
 from ..images.labels import as_labels
-from ..inspection import unit_indices
 from ..network import Network
 from ..receptive import receptive_field
 from ..resolve import ResolvedLayer, find_layer

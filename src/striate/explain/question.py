@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from ..engine.weights import Floats
 from ..errors import UsageError
+from ..gradients import Unit, unit_indices
 from ..images.inputs import Images, prepare, prepared
 from ..images.labels import as_labels
-from ..inspection import Unit, unit_indices
 from ..network import Network
 from ..resolve import ResolvedLayer, find_layer
 from .finite import check_finite
