@@ -258,7 +258,7 @@ def test_a_network_that_gives_no_numbers_is_told() -> None:
     network = st.Network([st.Conv2D(1, 3), st.Flatten(), st.Dense(2)], (6, 6, 1))
     weights = {name: array * 0 + 1e38 for name, array in network.weights.items()}
     network.set_weights(weights)
-    with pytest.raises(DataError, match="conv1 puts out numbers that are not finite"):
+    with pytest.raises(DataError, match="what leaves conv1 must be finite"):
         shift_response(network, spots(4, 6, 2) * 1e5)
 
 

@@ -30,9 +30,7 @@ def before_classifier(resolved: Sequence[ResolvedLayer]) -> ResolvedLayer:
     decides = decides or _deciding_convolution(resolved)
     if decides is None:
         return resolved[-1]
-    place = decides.inputs[0]
-    while place >= 0 and isinstance(resolved[place].layer, Dropout):
-        place = resolved[place].inputs[0]  # in use it hands on what it gets
+    place = read_by(resolved, decides)
     if place < 0:
         names = ", ".join(one.name for one in resolved)
         raise UsageError(
@@ -40,6 +38,17 @@ def before_classifier(resolved: Sequence[ResolvedLayer]) -> ResolvedLayer:
             f"reads the images themselves; give layer=..., one of {names}."
         )
     return resolved[place]
+
+
+def read_by(resolved: Sequence[ResolvedLayer], one: ResolvedLayer) -> int:
+    """The index of the layer that one reads, Dropout passed over; -1 is the image.
+
+    In use Dropout hands on what it gets.
+    """
+    place = one.inputs[0]
+    while place >= 0 and isinstance(resolved[place].layer, Dropout):
+        place = resolved[place].inputs[0]
+    return place
 
 
 def _deciding_convolution(

@@ -20,7 +20,8 @@ from .options import WholeNumber
 
 if TYPE_CHECKING:
     from ..data import Dataset
-    from ..explain.distances import LayerShift, Numbers
+    from ..engine.weights import Doubles
+    from ..explain.distances import LayerShift
     from ..explain.shift import ShiftResponse
     from ..network import Network
 
@@ -167,7 +168,7 @@ def _text(model: str, response: ShiftResponse) -> str:
     return "\n".join(lines)
 
 
-def _table(pixels: list[str], rows: dict[tuple[str, str], Numbers]) -> str:
+def _table(pixels: list[str], rows: dict[tuple[str, str], Doubles]) -> str:
     body = [
         [*names, *("-" if math.isnan(one) else f"{one:.2f}" for one in values.tolist())]
         for names, values in rows.items()
@@ -185,5 +186,5 @@ def _flat(layer: LayerShift) -> bool:
     return layer.jump == (0, 0)
 
 
-def _percents(shares: Numbers) -> list[str]:
+def _percents(shares: Doubles) -> list[str]:
     return [f"{100 * share:.2f}" for share in shares.tolist()]

@@ -20,10 +20,7 @@ _PAPER = {
 }
 """Fill and outline by the kind of the layer; of all others white and ink."""
 
-_STEP, _DEEPEST = (
-    5.0,
-    44.0,
-)  # pixels from sheet to sheet, and from first to last at most
+_STEP, _DEEPEST = 5.0, 44.0  # pixels from sheet to sheet; from first to last at most
 _BAR, _SLANT = 11.0, 0.3
 _MOST_CELLS = 24  # units of a bar that are drawn one by one
 

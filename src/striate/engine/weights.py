@@ -13,6 +13,7 @@ from ..errors import ShapeError
 from ..resolve import ResolvedLayer, WeightSpec, flat_order
 
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 
 
 def named_views(

@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 from ..engine.weights import Floats
 from ..images.preprocess import Preprocessing
 
-NEUTRAL = (
-    0.05,
-    0.95,
-)  # what pictures start from, so that they can grow darker and brighter
-TOGETHER = 0.75  # correlation of red, green and blue, as in photographs
+# What pictures start from is within these, so that they can grow darker and brighter.
+NEUTRAL = 0.05, 0.95
+CORRELATION = 0.75  # of red, green and blue, as in photographs
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ class Canvas:
             spectrum, s=(height, width), axes=(1, 2)
         )
         if channels == 3:
-            smooth = smooth @ _colours()
+            smooth = smooth @ _colors()
         return smooth.astype(np.float32)
 
     def _gains(self, height: int, width: int) -> NDArray[np.float64]:
@@ -96,8 +94,8 @@ class Canvas:
         return scaled
 
 
-def _colours() -> NDArray[np.float64]:
+def _colors() -> NDArray[np.float64]:
     """The symmetric root of the covariance of colours that go together."""
-    alone, common = np.sqrt(1 - TOGETHER), np.sqrt(1 + 2 * TOGETHER)
+    alone, common = np.sqrt(1 - CORRELATION), np.sqrt(1 + 2 * CORRELATION)
     root: NDArray[np.float64] = alone * np.eye(3) + (common - alone) / 3
     return root

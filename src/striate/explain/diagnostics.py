@@ -10,8 +10,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine.weights import Floats
+from ..engine.weights import Doubles, Floats
 from ..errors import DataError, UsageError
+from ..features import read_by
 from ..images.inputs import checked
 from ..images.labels import Classes, as_labels
 from ..layers import (
@@ -28,8 +29,7 @@ from ..layers import (
 from ..network import Network
 from ..resolve import Layer, ResolvedLayer
 from .diagnosis import ClassPair, Diagnosis, Finding
-from .filters import read_layer
-from .statistics import ClassStatistics, Doubles, MapStatistics, cosines
+from .statistics import ClassStatistics, MapStatistics, cosines
 
 CONSTANT = 1e-6
 """Change of a map, as a share of its largest value, that rounding can make: 8 * 2**-23."""
@@ -277,7 +277,7 @@ class _Classes:
         dense = [one for one in network.resolved if isinstance(one.layer, Dense)]
         if not dense:
             return None
-        hidden = read_layer(network.resolved, dense[-1])
+        hidden = network.resolved[read_by(network.resolved, dense[-1])]
         statistics = ClassStatistics(outputs, hidden.output_shape[0])
         return cls(hidden.name, names, indices, statistics)
 

@@ -7,12 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..engine.weights import Floats
-from ..errors import DataError
-
-Numbers = NDArray[np.float64]
+from ..engine.weights import Doubles, Floats
+from .finite import check_finite
 
 DIRECTIONS = ((-1, 0), (1, 0), (0, -1), (0, 1))
 """Up, down, left, right: what every figure of a shift is the mean over."""
@@ -29,12 +26,12 @@ class LayerShift:
 
     name: str
     jump: tuple[int, int]
-    change: Numbers
+    change: Doubles
     """Of all features, unit by unit; small where the layer is invariant."""
-    moved_along: Numbers
+    moved_along: Doubles
     """The same after the unmoved image's map has been moved along by shift / jump, to the
     nearest unit; 0 where the layer is equivariant. NaN for flat layers."""
-    maximum: Numbers
+    maximum: Doubles
     """Of each map's maximum; 0 where that is invariant. NaN for flat layers."""
 
 
@@ -57,8 +54,7 @@ class LayerTally:
 
     def see(self, features: Floats) -> None:
         """Take in the features of unmoved images, with which `compare` compares."""
-        if not np.isfinite(features).all():
-            raise not_finite(self.name)
+        check_finite(features, f"what leaves {self.name}")
         self.whole.add(features)
         self.unmoved = features
         if self.mapped:
@@ -104,9 +100,9 @@ class _Spread:
 
     def __init__(self) -> None:
         self.count = 0
-        self._first: Numbers
-        self._sum: Numbers
-        self._square: Numbers
+        self._first: Doubles
+        self._sum: Doubles
+        self._square: Doubles
 
     def add(self, features: Floats) -> None:
         if not self.count:  # distances from one of them, so that nothing cancels
@@ -117,9 +113,9 @@ class _Spread:
         self._sum += distance.sum(axis=0)
         self._square += np.square(distance).sum(axis=0)
 
-    def squares(self) -> Numbers:
+    def squares(self) -> Doubles:
         """Twice the variance."""
-        spread: Numbers = self._square - self._sum**2 / self.count
+        spread: Doubles = self._square - self._sum**2 / self.count
         return np.maximum(spread, 0) * 2 / (self.count - 1)
 
 
@@ -136,10 +132,10 @@ def _squares(one: Floats, other: Floats) -> float:
     return float(distance.sum(dtype=np.float64))
 
 
-def _ratio(sums: Numbers, scale: Numbers | float) -> Numbers:
+def _ratio(sums: Doubles, scale: Doubles | float) -> Doubles:
     """The root of a quotient; NaN where there is nothing to divide by."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio: Numbers = np.where(np.asarray(scale) > 0, sums / scale, np.nan)
+        ratio: Doubles = np.where(np.asarray(scale) > 0, sums / scale, np.nan)
     return np.sqrt(ratio)
 
 
@@ -158,11 +154,3 @@ def overlap(step: int) -> tuple[slice, slice]:
     if step > 0:
         return slice(step, None), slice(-step)
     return slice(step or None), slice(-step, None)
-
-
-def not_finite(layer: str) -> DataError:
-    """Say that a layer gives no numbers that could be compared."""
-    return DataError(
-        f"{layer} puts out numbers that are not finite, with which nothing can be "
-        "compared; train the network anew, with a lower learning rate."
-    )

@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arguments import spell, whole_number
-from ..errors import DataError, UsageError
+from ..errors import UsageError
 from ..gradients import Unit, unit_indices
 from ..images.inputs import checked, ready
 from ..network import Network
 from ..receptive import receptive_field
 from ..resolve import ResolvedLayer, find_layer
 from .fields import Box
+from .finite import check_finite
 
 TOGETHER = 2**26
 """Bytes of the images and gradients that are in memory at once."""
@@ -178,7 +179,13 @@ def effective_field(
                 threads=threads,
             )
             total += np.abs(gradient, out=gradient).sum(axis=(0, 3), dtype=np.float64)
-    _check(total, one, place)
+    what = f"{one.name}{_place(place)}"
+    check_finite(total, f"the gradient of {what}")
+    if not total.any():
+        raise UsageError(
+            f"no pixel of any of these images changes {what}: it is dead, or sees nothing "
+            "but padding; choose another unit, or give more images."
+        )
     return EffectiveField(
         layer=one.name,
         unit=place,
@@ -202,22 +209,6 @@ def _units(one: ResolvedLayer, unit: Unit | None) -> tuple[tuple[int, ...], rang
         return (), range(shape[0])
     index = int(unit_indices(one, unit, 1)[0])
     return tuple(place.tolist()), range(index, index + 1)
-
-
-def _check(
-    gradient: NDArray[np.float64], one: ResolvedLayer, place: tuple[int, ...]
-) -> None:
-    if not np.isfinite(gradient).all():
-        raise DataError(
-            f"the gradient of {one.name}{_place(place)} must be finite but is NaN or "
-            "infinite for some image; train the network anew, with a smaller learning "
-            "rate, or give other images."
-        )
-    if not gradient.any():
-        raise UsageError(
-            f"no pixel of any of these images changes {one.name}{_place(place)}: it is "
-            "dead, or sees nothing but padding; choose another unit, or give more images."
-        )
 
 
 def _place(unit: tuple[int, ...]) -> str:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ..receptive import Resolved, receptive_field
+import numpy as np
+from numpy.typing import NDArray
+
+from ..receptive import ReceptiveField, Resolved, receptive_field
 
 Box = tuple[int, int, int, int]
 """Half-open: (top, left, bottom, right), in pixels of the network's input."""
@@ -25,6 +28,28 @@ class LayerField:
     jump: tuple[int, int]
     box: Box
     whole: Box
+
+
+def unit_boxes(
+    seen: ReceptiveField, rows: NDArray[np.intp], columns: NDArray[np.intp]
+) -> NDArray[np.int64]:
+    """Return the clipped boxes of units at any number of places, (..., 4).
+
+    Zeros stand for places that are not there, whose row is -1.
+
+    >>> from striate import lenet5
+    >>> seen = receptive_field(lenet5(), "conv2")
+    >>> unit_boxes(seen, np.array([4, -1]), np.array([5, -1]))
+    array([[ 8, 10, 22, 24],
+           [ 0,  0,  0,  0]])
+    """
+    boxes = np.zeros((*rows.shape, 4), np.int64)
+    for row, column in {
+        *zip(rows.ravel().tolist(), columns.ravel().tolist(), strict=True)
+    }:
+        if row >= 0:
+            boxes[(rows == row) & (columns == column)] = seen.box(row, column)
+    return boxes
 
 
 def layer_fields(network: Resolved) -> list[LayerField]:

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from ..arguments import spell, whole_number
 from ..engine.weights import Floats
 from ..errors import ShapeError, UsageError
-from ..layers import Conv2D, Dense, Dropout, Flatten
+from ..features import read_by
+from ..layers import Conv2D, Dense, Flatten
 from ..network import Network
 from ..resolve import ResolvedLayer, find_layer
 from .pixels import Pixels
@@ -52,7 +53,8 @@ def filter_pictures(
     one = filtering_layer(network, layer)
     weights = network.weights[f"{one.name}.weight"]
     if isinstance(one.layer, Dense):
-        one = read_layer(network.resolved, one)  # Flatten, which knows where things lay
+        # Flatten, which knows where things lay
+        one = network.resolved[read_by(network.resolved, one)]
         height, width, channels = one.input_shape
         weights = weights.reshape(-1, channels, height, width)
     filters: Floats = weights.transpose(0, 2, 3, 1)
@@ -82,19 +84,9 @@ def filtering_layer(network: Network, layer: str | int | None) -> ResolvedLayer:
     )
 
 
-def read_layer(
-    resolved: Sequence[ResolvedLayer], dense: ResolvedLayer
-) -> ResolvedLayer:
-    """Return what a Dense layer reads, Dropout passed over: it hands on what it gets."""
-    one = resolved[dense.inputs[0]]  # an image is not flat, so there is a layer
-    while isinstance(one.layer, Dropout) and one.inputs[0] >= 0:
-        one = resolved[one.inputs[0]]
-    return one
-
-
 def _filters(resolved: Sequence[ResolvedLayer], one: ResolvedLayer) -> bool:
     if isinstance(one.layer, Dense):
-        return isinstance(read_layer(resolved, one).layer, Flatten)
+        return isinstance(resolved[read_by(resolved, one)].layer, Flatten)
     return isinstance(one.layer, Conv2D)
 
 

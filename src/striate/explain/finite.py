@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..engine.weights import Floats
+from ..engine.weights import Doubles, Floats
 from ..errors import DataError
 
 
-def check_finite(numbers: Floats, what: str) -> None:
+def check_finite(numbers: Floats | Doubles, what: str) -> None:
     """Refuse to explain, with DataError, a network whose numbers are not finite."""
     if not np.isfinite(numbers).all():
         raise DataError(

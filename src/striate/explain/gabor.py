@@ -11,16 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..engine.weights import Doubles
 from .orientation import as_filters, orientation_of
-
-Doubles = NDArray[np.float64]
 
 _SMALLEST = 5  # pixels a side: eight numbers are fitted, and 3 x 3 filters have nine
 _FINEST = 0.5  # cycles a pixel, the most that pixels can show
 _NARROWEST = 0.5  # pixels, of an envelope that is more than one pixel
-_ANGLES, _FREQUENCIES, _SPREADS, _CENTRES = 12, 4, 3, 3  # of the grid of starts
+_ANGLES, _FREQUENCIES, _SPREADS, _CENTERS = 12, 4, 3, 3  # of the grid of starts
 _STEPS = 60  # of Levenberg and Marquardt; the error then changes by less than 1e-6
 
 
@@ -110,7 +109,7 @@ def _bounds(height: int, width: int) -> tuple[Doubles, Doubles]:
 def _starts(targets: Doubles, height: int, width: int) -> Doubles:
     """Return (C, angles, 8): of every angle the function of a grid that fits best."""
     side = max(height, width)
-    places = (np.arange(_CENTRES) + 0.5) / _CENTRES
+    places = (np.arange(_CENTERS) + 0.5) / _CENTERS
     axes = np.meshgrid(
         np.pi / _ANGLES * np.arange(_ANGLES),
         places * height - 0.5,

@@ -15,12 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..arguments import spell, whole_number
 from ..engine.randomness import check_seed
+from ..engine.weights import Doubles
 from ..errors import ShapeError
 from ..network import Network
 from ..receptive import receptive_field
 from .patches import TopPatches
 
-Doubles = NDArray[np.float64]
 Places = NDArray[np.intp]
 
 

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..arguments import spell, whole_number
+from ..engine.weights import Doubles
 from ..errors import ShapeError
-
-Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arguments import spell, whole_number
-from ..engine.weights import Floats
+from ..engine.weights import Doubles, Floats
 from ..errors import DataError, UsageError
 from ..images.inputs import Images, prepare, prepared
 from ..images.labels import as_labels
 from ..layers import Dropout, Flatten
 from ..network import Network
 from ..receptive import receptive_field
-from .distances import DIRECTIONS, LayerShift, LayerTally, Numbers, not_finite, overlap
+from .distances import DIRECTIONS, LayerShift, LayerTally, overlap
+from .finite import check_finite
 
 FARTHEST = 8  # pixels by default
 COMPARED = 1_000  # images whose features are compared; answers are counted for all
@@ -33,9 +34,9 @@ class ShiftResponse:
     pixels: tuple[int, ...]
     images: int
     compared: int
-    accuracy: Numbers | None
+    accuracy: Doubles | None
     """The share of right answers; None without labels."""
-    same_answer: Numbers | None
+    same_answer: Doubles | None
     """The share of images answered as they were unmoved; None without labels."""
     layers: tuple[LayerShift, ...]
 
@@ -158,13 +159,12 @@ def _answers(
     labels: NDArray[np.int32],
     steps: Sequence[int],
     threads: int | None,
-) -> tuple[Numbers, Numbers]:
+) -> tuple[Doubles, Doubles]:
     """The shares of right answers, and of answers as they were unmoved, by shift."""
 
     def answers(images: Floats) -> NDArray[np.intp]:
         logits = network.logits(images, preprocessed=True, threads=threads)
-        if not np.isfinite(logits).all():
-            raise not_finite(network.resolved[-1].name)
+        check_finite(logits, f"what leaves {network.resolved[-1].name}")
         highest: NDArray[np.intp] = logits.argmax(axis=1)
         return highest
 
@@ -224,5 +224,5 @@ def _batch_size(bytes_an_image: int) -> int:
     return max(1, _BATCH // bytes_an_image)
 
 
-def _plain(values: Numbers) -> list[float | None]:
+def _plain(values: Doubles) -> list[float | None]:
     return [value if math.isfinite(value) else None for value in values.tolist()]

@@ -7,9 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine.weights import Floats
-
-Doubles = NDArray[np.float64]
+from ..engine.weights import Doubles, Floats
 
 
 class MapStatistics:

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ..explain.distances import LayerShift, Numbers
+    from ..engine.weights import Doubles
+    from ..explain.distances import LayerShift
     from ..explain.shift import ShiftResponse
 
 _TITLES = (
@@ -98,7 +99,7 @@ def _layers(
 
     shades = colormaps["viridis"](np.linspace(0, 0.9, len(layers)))
     for layer, shade in zip(layers, shades, strict=True):
-        values: Numbers = getattr(layer, part)
+        values: Doubles = getattr(layer, part)
         if not np.isnan(values).all():
             style = "--" if layer.name == "input" else "-"
             axes.plot(response.pixels, values, style, color=shade, label=layer.name)
