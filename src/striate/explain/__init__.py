@@ -1,9 +1,7 @@
 """What a trained network has learned, and which pixels decide its answers."""
 
 from .attribution import (
-    IntegratedGradients,
     gradient_times_input,
-    integrated_gradients,
     largest_magnitude,
     saliency,
     smooth_gradient,
@@ -25,6 +23,7 @@ from .hierarchy import (
     selectivity,
     unit_centers,
 )
+from .integrated import IntegratedGradients, integrated_gradients
 from .maximization import Maximization, maximize
 from .occlusion import Occlusion, occlusion
 from .orientation import EdgeFits, OrientationSpread, edge_fits, orientation_spread

@@ -53,10 +53,10 @@ def fit_gabors(filters: ArrayLike) -> GaborFits:
 
     For each of 12 orientations the best of a grid of waves and Gaussians is improved by
     Levenberg and Marquardt's method; the best result is kept. What it explains means
-    something only beside what the same fit explains of random filters of that size:
-    of noise of 5 x 5 that is about a half, of 7 x 7 a third. Raises ShapeError for filters below 5 x 5,
-    which have hardly more numbers than the function, ValueError where they are not
-    finite.
+    something only beside what the same fit explains of random filters of that size: of
+    noise of 5 x 5 that is about a half, of 7 x 7 a third. Raises ShapeError for filters
+    below 5 x 5, which have hardly more numbers than the function, ValueError where they
+    are not finite.
 
     >>> rows, columns = np.mgrid[-3:4, -3:4]
     >>> wave = np.exp(-(rows**2 + columns**2) / 6) * np.sin(columns)

@@ -153,9 +153,10 @@ def selectivity(
 ) -> Selectivity:
     """Compare what classes explain of values (N, C) with what shuffled labels do.
 
-    `labels` are N integers or strings. Values may be the largest activations of maps, for
-    images that were not trained on. Raises ShapeError where shapes do not fit together or there
-    are fewer than two classes, ValueError where values are not finite.
+    `labels` are N integers or strings. Values may be the largest activations of maps,
+    for images that were not trained on. Raises ShapeError where shapes do not fit
+    together or there are fewer than two classes, ValueError where values are not
+    finite.
     Source: R. Fisher, "Statistical Methods for Research Workers", 1925, for eta squared.
 
     >>> found = selectivity([[1.0, 1], [1, 2], [3, 1], [3, 2]], ["a", "a", "b", "b"])

@@ -21,7 +21,7 @@ from .canvas import Canvas
 from .finite import check_finite
 from .leaky import leaking
 from .objectives import Objective, Of, objective
-from .question import TOGETHER
+from .question import TOGETHER, parts
 from .transforms import Movement, Transforms
 
 RATE = 0.05  # of Adam; fields are of length 1, so it does for every network
@@ -120,9 +120,7 @@ def maximize(
     pixels = np.empty((count, height, width, known.channels), np.uint8)
     activations = np.empty(count, np.float32)
     numbers = math.prod(network.input_shape) + math.prod(wanted.layer.output_shape)
-    together = max(1, TOGETHER // numbers)
-    for start in range(0, count, together):
-        part = slice(start, min(start + together, count))
+    for part in parts(count, TOGETHER // numbers):
         canvas = Canvas(
             known, _masks(wanted.boxes[part], known), smoothness, wanted.sight
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +15,7 @@ from ..errors import ShapeError, UsageError
 from ..network import Network
 from ..training.evaluation import softmax
 from .finite import check_finite
-from .question import Question
+from .question import Question, parts
 
 Fill = Literal["background", "mean"]
 
@@ -122,7 +121,7 @@ def occlusion(
     drops = np.empty((2, question.count, len(corners)), np.float32)
     for part, values in question.batches():
         whole = _answers(question, values, part, 1)
-        for places in _some(len(corners), max(1, question.together // len(values))):
+        for places in parts(len(corners), question.together // len(values)):
             covered = np.tile(values, (places.stop - places.start, 1, 1, 1))
             copies = covered.reshape(-1, *values.shape)
             for copy, (row, column) in zip(copies, corners[places], strict=True):
@@ -154,11 +153,6 @@ def _places(side: int, patch: int, stride: int) -> NDArray[np.intp]:
     places = np.arange(0, side - patch + 1, stride)
     last = side - patch
     return places if places[-1] == last else np.append(places, last)
-
-
-def _some(count: int, together: int) -> Iterator[slice]:
-    for start in range(0, count, together):
-        yield slice(start, min(start + together, count))
 
 
 def _covered(places: NDArray[np.intp], patch: int, side: int) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -88,11 +88,14 @@ class Question:
         shapes = self.network.input_shape, self.layer.output_shape
         return max(1, TOGETHER // sum(map(math.prod, shapes)))
 
+    def room(self) -> Floats:
+        """Return room for a number for every value of the prepared images, N,H,W,C."""
+        return np.empty((self.count, *self.network.input_shape), np.float32)
+
     def batches(self) -> Iterator[tuple[slice, Floats]]:
         """Yield all images, prepared, N,H,W,C, some at a time."""
         rule = self.network.input_rule
-        for start in range(0, self.count, self.together):
-            part = slice(start, min(start + self.together, self.count))
+        for part in parts(self.count, self.together):
             yield part, prepared(self.images, rule, part)
 
     def gradients(self, values: Floats, units: NDArray[np.intp]) -> Floats:
@@ -105,6 +108,28 @@ class Question:
         check_finite(gradients, f"the gradient of {self.layer.name}")
         return gradients
 
+    def mean_gradients(
+        self,
+        part: slice,
+        values: Floats,
+        samples: int,
+        moved: Callable[[Floats, int], Floats],
+    ) -> Floats:
+        """Return the mean over samples of the gradients at `moved(values, sample)`.
+
+        As many samples as fit are computed at once, and added up in their order, so that
+        what is found of an image does not depend on how many others there are.
+        """
+        units, total = self.units[part], np.zeros(values.shape)
+        for some in parts(samples, self.together // len(values)):
+            copies = [moved(values, sample) for sample in range(some.start, some.stop)]
+            gradients = self.gradients(
+                np.concatenate(copies), np.tile(units, len(copies))
+            )
+            for gradient in gradients.reshape(-1, *values.shape):
+                total += gradient
+        return (total / samples).astype(np.float32)
+
     def outputs(self, values: Floats, units: NDArray[np.intp]) -> Floats:
         """Return the units' values for prepared values N,H,W,C, one for each: N."""
         (outputs,) = self.network.engine.forward(
@@ -113,3 +138,10 @@ class Question:
         chosen = outputs.reshape(len(values), -1)[np.arange(len(values)), units]
         check_finite(chosen, f"the output of {self.layer.name}")
         return chosen
+
+
+def parts(count: int, together: int) -> Iterator[slice]:
+    """Yield slices that cover so many places, at most `together` (or 1) in each."""
+    step = max(1, together)
+    for start in range(0, count, step):
+        yield slice(start, min(start + step, count))

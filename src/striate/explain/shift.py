@@ -91,9 +91,9 @@ def shift_response(
         compared: how many images' features are compared at most, evenly spaced.
             Answers are counted for all images.
 
-    Images are taken in batches: memory does not grow with their number. Raises UsageError for
-    shifts that leave nothing, DataError for a single image, or a network whose numbers
-    are not finite.
+    Images are taken in batches: memory does not grow with their number. Raises
+    UsageError for shifts that leave nothing, DataError for a single image, or a network
+    whose numbers are not finite.
     Source: the lecture's M4; equivariance and invariance after Goodfellow, Bengio and
     Courville, "Deep learning", 2016, chapter 9.
 
