@@ -160,6 +160,23 @@ def unsettle(network: Network, seed: int = 0) -> None:
     network.set_weights(weights)
 
 
+def with_ones(network: Network) -> Network:
+    """Give a network kernels of ones, so that nothing along two ways is cancelled.
+
+    Biases become zero: below zero they would silence units that a pixel has lit.
+    """
+
+    def plain(name: str, array: NDArray[np.float32]) -> NDArray[np.float32]:
+        if array.ndim > 1:
+            return np.ones_like(array)
+        return np.zeros_like(array) if name.endswith(".bias") else array
+
+    network.set_weights(
+        {name: plain(name, array) for name, array in network.weights.items()}
+    )
+    return network
+
+
 @st.composite
 def cases(draw: st.DrawFn, dropout: bool = False, most_images: int = 40) -> Case:
     """A network with a batch of normally distributed images, and what to learn."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from strategies import with_ones
 
 from striate import (
     AvgPool2D,
@@ -26,16 +27,6 @@ from striate import (
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.integers(0, 256, (10, 32, 32, 1), np.uint8)
-
-
-def with_ones(network: Network) -> Network:
-    network.set_weights(
-        {
-            name: np.ones_like(array) if array.ndim > 1 else array
-            for name, array in network.weights.items()
-        }
-    )
-    return network
 
 
 # ------------------------------------------------------------------- what it measures

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from strategies import convolutions, numbers, poolings
+from strategies import convolutions, numbers, poolings, with_ones
 
 from striate import (
     BatchNorm,
@@ -74,20 +74,6 @@ def seeing_networks(draw: st.DrawFn) -> Network:
         add(draw(st.sampled_from([Flatten(), GlobalAvgPool2D()])))
         add(Dense(3))
     return with_ones(Network(layers, input_shape))
-
-
-def with_ones(network: Network) -> Network:
-    """Biases are zero: below zero they would silence units that a pixel has lit."""
-
-    def plain(name: str, array: NDArray[np.float32]) -> NDArray[np.float32]:
-        if array.ndim > 1:
-            return np.ones_like(array)
-        return np.zeros_like(array) if name.endswith(".bias") else array
-
-    network.set_weights(
-        {name: plain(name, array) for name, array in network.weights.items()}
-    )
-    return network
 
 
 def lit_pixels(network: Network) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import DataError, ShapeError
 from ..images.fitting import centred
 from .figure import FIRST, GRID, SECOND, new_figure, safe_name
+from .pixels import draw_pixels
 
 if TYPE_CHECKING:
     from matplotlib.colors import Colormap
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 MOST_IMAGES = 24
 MOST_MAPS = 12
 INK = 0.4  # how dark the image is behind its map, at most
-OUTLIERS = 99.5  # per cent of a map's pixels that its colours tell apart
+OUTLIERS = 99.5  # per cent of a map's pixels that its colors tell apart
 
 
 def attributions_figure(
@@ -65,14 +66,14 @@ def attributions_figure(
     if title:
         figure.suptitle(title, fontsize="medium", parse_math=False)
     grid = figure.subplots(count, columns, squeeze=False)
-    colours = _colours()
+    colors = _colors()
     for row, image in enumerate(images):
         shade = _shade(image, size)
         _bare(grid[row, 0], size)
-        _draw_image(grid[row, 0], image, size)
+        draw_pixels(grid[row, 0], image, _extent(image.shape, size))
         for axes, found in zip(grid[row, 1:], flat.values(), strict=True):
             _bare(axes, size)
-            _draw_map(axes, found[row], shade, colours)
+            _draw_map(axes, found[row], shade, colors)
         if len(labels):
             grid[row, 0].set_ylabel(
                 safe_name(labels[row]),
@@ -85,7 +86,7 @@ def attributions_figure(
     for axes, name in zip(grid[0], ["image", *flat], strict=True):
         axes.set_title(_folded(name), fontsize="small", parse_math=False)
     if flat:
-        _legend(figure, grid, colours, meaning)
+        _legend(figure, grid, colors, meaning)
     return figure
 
 
@@ -134,31 +135,19 @@ def _bare(axes: Any, size: tuple[int, int]) -> None:
 
 
 def _extent(
-    shape: tuple[int, int], size: tuple[int, int]
+    shape: tuple[int, ...], size: tuple[int, int]
 ) -> tuple[float, float, float, float]:
     top, left = centred(shape, size)
     return left - 0.5, left + shape[1] - 0.5, top + shape[0] - 0.5, top - 0.5
 
 
-def _draw_image(axes: Any, image: NDArray[np.uint8], size: tuple[int, int]) -> None:
-    drawn = image if image.shape[2] == 3 else image.mean(axis=2)
-    axes.imshow(
-        drawn,
-        cmap="gray",
-        vmin=0,
-        vmax=255,
-        extent=_extent((image.shape[0], image.shape[1]), size),
-        interpolation="nearest",
-    )
-
-
 def _draw_map(
-    axes: Any, found: NDArray[np.float64], shade: NDArray[Any], colours: Colormap
+    axes: Any, found: NDArray[np.float64], shade: NDArray[Any], colors: Colormap
 ) -> None:
     limit = np.percentile(np.abs(found), OUTLIERS) or np.abs(found).max() or 1.0
     strength = _enlarged(np.clip(found / limit, -1, 1), shade.shape)
-    ink = INK * shade * (1 - np.abs(strength))  # colours that say much stay as they are
-    painted = colours(strength / 2 + 0.5)[..., :3] * (1 - ink[:, :, None])
+    ink = INK * shade * (1 - np.abs(strength))  # colors that say much stay as they are
+    painted = colors(strength / 2 + 0.5)[..., :3] * (1 - ink[:, :, None])
     axes.imshow(painted, interpolation="nearest")
 
 
@@ -183,7 +172,7 @@ def _shade(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[Any]:
     return shade
 
 
-def _colours() -> Colormap:
+def _colors() -> Colormap:
     """From blue over white to orange: two hues that no colour-blindness confuses."""
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -204,7 +193,7 @@ def _folded(name: str) -> str:
 
 
 def _legend(
-    figure: Figure, grid: Any, colours: Colormap, meaning: tuple[str, str]
+    figure: Figure, grid: Any, colors: Colormap, meaning: tuple[str, str]
 ) -> None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
@@ -212,7 +201,7 @@ def _legend(
     room = grid.shape[1] > 3
     middle = "0 (every map has a scale of its own)" if room else "0"
     bar = figure.colorbar(
-        ScalarMappable(Normalize(-1, 1), colours),
+        ScalarMappable(Normalize(-1, 1), colors),
         ax=grid.ravel().tolist(),
         orientation="horizontal",
         fraction=0.05,

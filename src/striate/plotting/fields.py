@@ -15,7 +15,9 @@ from ..explain.effective import EffectiveField
 from ..explain.fields import Box, layer_fields
 from ..explain.pixels import input_pixels
 from ..images.fitting import centred
+from ..spread import spread
 from .figure import FIRST, SECOND, THIRD, new_figure, plain_axes, safe_name
+from .pixels import draw_pixels, interpolation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
 MOST_FIELDS = 24
 _COLUMNS = 6
-_COARSE = 96  # pixels a side up to which every pixel is drawn as a square
 _FAINT = 0.25  # of an image's ink that is left where it is only a background
 
 
@@ -42,9 +43,8 @@ def fields_figure(
     """
     fields = layer_fields(network)
     if len(fields) > MOST_FIELDS:
-        chosen = np.linspace(0, len(fields) - 1, MOST_FIELDS).round().astype(int)
         title = f"{title}{': ' if title else ''}{MOST_FIELDS} of {len(fields)} fields"
-        fields = [fields[at] for at in chosen]
+        fields = spread(fields, MOST_FIELDS)
     input_size = network.input_shape[:2]
     if image is not None:
         image = input_pixels(network, image[np.newaxis])[0]
@@ -94,9 +94,10 @@ def effective_figure(
     tall = min(max(height / width, 0.5), 2.0)
     figure = new_figure(9.2, max(3.6, 3.9 * tall))
     heading = f"{title}{': ' if title else ''}{safe_name(field.layer)}"
+    of = "these" if field.box == field.whole else "those in the image"
     figure.suptitle(
         f"{heading} sees {spell(_size(field.whole))} pixels; 95 % of its gradient is in "
-        f"{100 * field.share(0.95):.0f} % of {'these' if field.box == field.whole else 'those in the image'}",
+        f"{100 * field.share(0.95):.0f} % of {of}",
         fontsize="medium",
         parse_math=False,
     )
@@ -163,7 +164,7 @@ def _heat(axes: Axes, gradient: NDArray[np.float64]) -> None:
     shade[..., :3] = to_rgb(SECOND)
     shade[..., 3] = np.sqrt(gradient / gradient.max())
     axes.imshow(
-        shade, extent=(0, width, height, 0), interpolation=_drawing((height, width))
+        shade, extent=(0, width, height, 0), interpolation=interpolation(gradient.shape)
     )
 
 
@@ -184,14 +185,8 @@ def _show(
         )
     height, width = image.shape[:2]
     top, left = centred((height, width), input_size)
-    drawn = axes.imshow(
-        _faint(image, ink),
-        extent=(left, left + width, top + height, top),
-        vmin=0,
-        vmax=255,
-        cmap="gray",
-        interpolation=_drawing((height, width)),
-    )
+    extent = left, left + width, top + height, top
+    drawn = draw_pixels(axes, _faint(image, ink), extent)
     if box is not None:
         from matplotlib.patches import Rectangle
 
@@ -200,13 +195,8 @@ def _show(
         drawn.set_clip_path(clip)
 
 
-def _faint(image: NDArray[np.uint8], ink: float) -> NDArray[Any]:
-    pixels = image if image.shape[2] == 3 else image.mean(axis=2)
-    return (255 - ink * (255 - pixels.astype(np.float64))).round().astype(np.uint8)
-
-
-def _drawing(size: tuple[int, int]) -> str:
-    return "nearest" if max(size) <= _COARSE else "antialiased"
+def _faint(image: NDArray[np.uint8], ink: float) -> NDArray[np.uint8]:
+    return (255 - ink * (255 - image.astype(np.float64))).round().astype(np.uint8)
 
 
 def _outline(axes: Axes, box: Box, color: str, width: float, style: Any) -> None:

@@ -8,8 +8,8 @@ import warnings
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from ..errors import DataError, UsageError
-from ..saving.files import check_destination, replace_file
+from ..errors import UsageError
+from ..saving.files import replace_file, writing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,25 +59,8 @@ def write_png(figure: Figure, path: str | os.PathLike[str]) -> None:
         # A script that the font lacks is drawn as boxes, and is no reason to complain.
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         figure.savefig(content, format="png", metadata={"Software": None})
-    try:
+    with writing("picture", path):
         replace_file(path, content.getvalue())
-    except OSError as error:
-        raise _unwritable(path, error) from error
-
-
-def check_picture(path: str | os.PathLike[str]) -> None:
-    """Raise DataError where a picture could not be written, before it is computed."""
-    try:
-        check_destination(path)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-
-
-def _unwritable(path: str | os.PathLike[str], error: OSError) -> DataError:
-    return DataError(
-        f"The picture {os.fspath(path)} cannot be written: {error.strerror or error}; "
-        f"name a file in a folder that exists, may be written and has room."
-    )
 
 
 def safe_name(name: object, longest: int = 20) -> str:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .figure import THIRD, new_figure, safe_name
+from .pixels import draw_pixels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_IMAGES = 24
 _COLUMNS = 6
-_COARSE = 96  # pixels a side up to which every pixel is drawn as a square
 
 
 def mistakes_sheet(
@@ -52,13 +52,7 @@ def mistakes_sheet(
     for axes, image, label, answer, probability in zip(
         grid.flat, images, labels, answers, probabilities, strict=False
     ):
-        axes.imshow(
-            _drawable(image),
-            cmap="gray",
-            vmin=0,
-            vmax=255,
-            interpolation="nearest" if max(height, width) <= _COARSE else "antialiased",
-        )
+        draw_pixels(axes, image)
         axes.set_title(
             f"{safe_name(label)}\n→ {safe_name(answer, 15)}, {100 * probability:.0f} %",
             fontsize="small",
@@ -77,8 +71,3 @@ def mistakes_sheet(
             parse_math=False,
         )
     return figure
-
-
-def _drawable(image: NDArray[np.uint8]) -> NDArray[Any]:
-    channels = image.shape[2]
-    return image if channels == 3 else image.mean(axis=2)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..spread import spread
 from .figure import FIRST, SECOND, THIRD, new_figure, plain_axes, safe_name
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def shift_figure(responses: Mapping[str, ShiftResponse], title: str = "") -> Fig
     for row, (name, response) in zip(grid, responses.items(), strict=True):
         for (other, shown), color in zip(responses.items(), colors, strict=False):
             _answers(row[0], shown, safe_name(other, 28), color, other == name)
-        layers = _shown(response)
+        layers = spread(response.layers, _MOST_LAYERS)
         for axes, part in zip(
             row[1:], ("change", "moved_along", "maximum"), strict=True
         ):
@@ -84,12 +85,6 @@ def _answers(
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
     axes.set_ylim(0, 1.02)
     plain_axes(axes)
-
-
-def _shown(response: ShiftResponse) -> list[LayerShift]:
-    layers = response.layers
-    places = np.linspace(0, len(layers) - 1, min(len(layers), _MOST_LAYERS))
-    return [layers[place] for place in np.unique(places.round().astype(int))]
 
 
 def _layers(

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..arguments import spell, whole_number
 from ..errors import UsageError
 from ..explain.filters import filter_pictures, filtering_layer, map_pictures
-from ..explain.pixels import input_pixels
+from ..explain.pixels import Pixels, input_pixels
 from ..receptive import receptive_field
 from ..resolve import find_layer
 from .figure import GRID, THIRD, new_figure
+from .pixels import draw_pixels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from ..explain.patches import TopPatches
     from ..network import Network
 
-Pixels = NDArray[np.uint8]
 Cell = tuple[Pixels, str, float]
 """A picture (H, W, C), the words below it, and how much of a cell's side it takes."""
 
@@ -207,16 +206,7 @@ def _draw(
 
     height, width = (pixel * length for length in picture.shape[:2])
     x, y = x + (side - width) / 2, y + (side - height) / 2
-    channels = picture.shape[2]
-    axes.imshow(
-        picture if channels == 3 else picture.mean(axis=2),
-        cmap="gray",
-        vmin=0,
-        vmax=255,
-        extent=(x, x + width, y + height, y),
-        interpolation="nearest",
-        aspect="auto",
-    )
+    draw_pixels(axes, picture, (x, x + width, y + height, y), aspect="auto")
     frame = Rectangle((x, y), width, height, fill=False, color=GRID, linewidth=0.6)
     axes.add_patch(frame)
 
