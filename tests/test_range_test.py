@@ -179,4 +179,4 @@ def test_a_picture_needs_matplotlib_and_a_place(
     monkeypatch.setattr(lr_find, "available", lambda: True)
     result = run("lr-find", "digits", "-o", tmp_path / "no" / "a.png")
     assert result.exit_code == 3
-    assert f"cannot be written: there is no folder {tmp_path / 'no'}" in result.stderr
+    assert f"cannot be written as {tmp_path / 'no'}" in result.stderr

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from ..data import Data, Reading, read_data
 from ..data.listing import counted
-from ..errors import DataError
 from ..images.sheet import contact_sheet
-from ..saving.files import check_destination, replace_file
+from ..saving.files import replace_file, writing
+from ..spread import spread
 from .console import Console, common_options
 from .data_options import data_options
 from .options import WholeNumber
@@ -159,7 +159,7 @@ def _write_sheet(loaded: Data, path: Path) -> None:
         found = [
             part.images[place]
             for part in loaded.parts().values()
-            for place in _spread(np.flatnonzero(part.labels == label), each)
+            for place in spread(np.flatnonzero(part.labels == label).tolist(), each)
         ][:each]
         total = counted(sum(counts[name].values()), "image")
         images += found
@@ -175,18 +175,5 @@ def _write_sheet(loaded: Data, path: Path) -> None:
     page = contact_sheet(images, captions, each if each > 1 else 20, title=title)
     content = io.BytesIO()
     page.save(content, "PNG")
-    try:
-        check_destination(path)
+    with writing("contact sheet", path):
         replace_file(path, content.getvalue())
-    except OSError as error:
-        raise DataError(
-            f"The contact sheet cannot be written as {path}: "
-            f"{error.strerror or error}; choose another file with -o."
-        ) from error
-
-
-def _spread(places: np.ndarray[Any, Any], count: int) -> list[int]:
-    """So many of the places, evenly taken from all."""
-    chosen = np.linspace(0, len(places) - 1, min(count, len(places)))
-    picked: list[int] = places[chosen.round().astype(int)].tolist()
-    return picked

@@ -12,7 +12,7 @@ import numpy as np
 from ..data import Reading
 from ..engine.machine import thread_count
 from ..errors import UsageError
-from ..plotting.figure import NEEDED, available, check_picture, write_png
+from ..plotting.figure import NEEDED, available, write_png
 from ..training.range_test import (
     FEWEST_STEPS,
     HIGHEST,
@@ -26,6 +26,7 @@ from .choice import network_options, read_and_choose
 from .console import Console, common_options
 from .data_options import data_options
 from .options import Number, Recipe, WholeNumber, step_options
+from .output import check_output
 from .progress import ProgressLine
 
 _ROWS = 13  # of the table that people see: two for every power of ten
@@ -99,7 +100,7 @@ def lr_find(
     if output and not available():
         raise UsageError(f"{NEEDED}; or leave out -o.")
     if output:
-        check_picture(output)
+        check_output("picture", output)
     recipe = Recipe(epochs=1, learning_rate=None, schedule="constant", **options)
     threads = thread_count(threads)
     loaded, chosen = read_and_choose(

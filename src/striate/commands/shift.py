@@ -11,12 +11,13 @@ import numpy as np
 
 from ..arguments import spell
 from ..errors import UsageError
-from ..plotting.figure import NEEDED, available, check_picture, write_png
+from ..plotting.figure import NEEDED, available, write_png
 from .answers import known_labels
 from .console import Console, common_options
 from .grid import grid
 from .model_and_data import read_model_and_data
 from .options import WholeNumber
+from .output import check_output
 
 if TYPE_CHECKING:
     from ..data import Dataset
@@ -77,7 +78,7 @@ def shift(
     if plot and not available():
         raise UsageError(f"{NEEDED}; or leave out --plot.")
     if plot:
-        check_picture(plot)
+        check_output("picture", plot)
     if beside and Path(beside).resolve() == Path(model).resolve():
         raise UsageError(f"--beside {beside} is MODEL itself; give another one.")
     read = [

@@ -18,6 +18,7 @@ from ..images.labels import as_labels
 from ..layers import Dropout, Flatten
 from ..network import Network
 from ..receptive import receptive_field
+from ..spread import spread
 from .distances import DIRECTIONS, LayerShift, LayerTally, overlap
 from .finite import check_finite
 
@@ -119,7 +120,7 @@ def shift_response(
     if labels is not None:
         wanted, _ = as_labels(labels, count, network.classes, outputs=network.outputs)
         right, same = _answers(network, inputs, wanted, steps, threads)
-    chosen = np.linspace(0, count - 1, min(count, compared)).round().astype(np.intp)
+    chosen = np.array(spread(range(count), compared), np.intp)
     layers = _features(network, inputs, chosen, steps, threads)
     return ShiftResponse(tuple(steps), count, len(chosen), right, same, layers)
 

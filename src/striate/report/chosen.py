@@ -17,9 +17,10 @@ from ..explain import (
     occlusion,
     scale_to_input,
 )
+from ..explain.pixels import Pixels
 from ..network import Network
-from .looks import Look, spread
-from .pictures import Pixels
+from ..spread import spread
+from .looks import Look
 
 if TYPE_CHECKING:
     from ..commands.answers import Answers

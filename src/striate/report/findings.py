@@ -15,8 +15,9 @@ from ..drawing.stages import Arc, Stage, stages_of
 from ..errors import DataError, UsageError
 from ..explain import Diagnosis, diagnose, top_patches
 from ..network import Network
+from ..spread import spread
 from .chosen import MOST_LAYERS, Example, chosen_images, explained
-from .looks import Look, learns, look_at, spread
+from .looks import Look, learns, look_at
 
 if TYPE_CHECKING:
     from ..commands.answers import Answers

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import UsageError
 from ..explain import filter_pictures, map_pictures
+from ..explain.pixels import Pixels
 from ..layers import (
     AvgPool2D,
     Conv2D,
@@ -20,7 +21,7 @@ from ..layers import (
 from ..markup import Markup, element, joined, leaf
 from .findings import PATCHES, Findings
 from .looks import Look
-from .pictures import Pixels, at_most, on_picture, picture, uri
+from .pictures import at_most, on_picture, picture, uri
 from .words import breakable, size
 
 _STORED, _SHOWN = 64, 58  # longest side of a patch in the file, and on the page

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +14,13 @@ from ..errors import DataError, UsageError
 from ..explain import TopPatches, deconvolution, effective_field
 from ..network import Network
 from ..receptive import ReceptiveField, receptive_field
+from ..spread import spread
 
 MAPS, UNITS = 12, 6
 """Maps of a layer that are shown with their patches, and units of a hidden dense one."""
 
 _GRADIENTS = 512
 """Maps times images that the effective receptive field of a layer is the mean of."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,14 +96,3 @@ def strongest_maps(patches: TopPatches, most: int) -> NDArray[np.intp]:
 def learns(stage: Stage) -> bool:
     """Whether a stage finds something of its own, and does not only pass on."""
     return stage.kind in ("conv", "dense", "add")
-
-
-def spread(items: Sequence[T], count: int) -> list[T]:
-    """Return so many of the items, evenly taken, the first and the last among them.
-
-    >>> spread("abcdefg", 3), spread("ab", 3), spread("abc", 1)
-    (['a', 'd', 'g'], ['a', 'b'], ['a'])
-    """
-    if count >= len(items):
-        return list(items)
-    return [items[round(at)] for at in np.linspace(0, len(items) - 1, count)]

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..explain.pixels import Pixels
 from ..markup import Markup, leaf
-
-Pixels = NDArray[np.uint8]
 
 _PHOTOGRAPH = 32  # pixels a side from which colour pictures are stored as JPEG
 _BLUE, _ORANGE = (0, 90, 160), (213, 94, 0)  # told apart by the colour-blind

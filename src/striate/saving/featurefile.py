@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from typing import IO, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..arguments import shown
-from ..errors import DataError, UsageError
-from .files import check_destination, replacing
+from ..errors import UsageError
+from .files import check_destination, replacing, writing
 
 Rows = NDArray[np.float32]
 
@@ -27,7 +26,7 @@ def check_file(path: str | os.PathLike[str], ending: str) -> None:
             f"features are written to a file that ends in {ending}, not "
             f"{shown(os.fspath(path))}; name it features{ending}."
         )
-    with _told(path):
+    with writing("features", path):
         check_destination(path)
 
 
@@ -49,7 +48,7 @@ def write_npy(
             [1., 1.],
             [0., 0.]], dtype=float32)
     """
-    with _told(path), replacing(path) as file:
+    with writing("features", path), replacing(path) as file:
         _write_rows(file, shape, pieces)
     mapped: np.memmap[Any, np.dtype[np.float32]] = np.load(path, mmap_mode="r")
     return mapped
@@ -70,7 +69,7 @@ def write_npz(
     import zipfile
 
     with (
-        _told(path),
+        writing("features", path),
         replacing(path) as file,
         zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
     ):
@@ -89,16 +88,3 @@ def _write_rows(
     np.lib.format.write_array_header_1_0(file, facts)
     for rows in pieces:
         file.write(np.ascontiguousarray(rows, "<f4").data)
-
-
-@contextmanager
-def _told(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Say in words why features cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        raise DataError(
-            f"The features cannot be written as {os.fspath(path)}: "
-            f"{error.strerror or error}; name a file in a folder that exists, may be "
-            "written and has room."
-        ) from error

@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all, for models, run folders and features."""
+"""Writing a file whole or not at all: models, features, pages, pictures."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+from ..errors import DataError
 
 
 def check_destination(path: str | os.PathLike[str]) -> Path:
@@ -41,6 +43,19 @@ def replace_file(path: str | os.PathLike[str], content: bytes) -> None:
     """
     with replacing(path) as file:
         file.write(content)
+
+
+@contextmanager
+def writing(what: str, path: str | os.PathLike[str]) -> Iterator[None]:
+    """Say in words, by DataError, why what a user asked for cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"The {what} cannot be written as {os.fspath(path)}: "
+            f"{error.strerror or error}; name a file in a folder that exists, may be "
+            "written and has room."
+        ) from error
 
 
 @contextmanager
