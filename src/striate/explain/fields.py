@@ -30,28 +30,6 @@ class LayerField:
     whole: Box
 
 
-def unit_boxes(
-    seen: ReceptiveField, rows: NDArray[np.intp], columns: NDArray[np.intp]
-) -> NDArray[np.int64]:
-    """Return the clipped boxes of units at any number of places, (..., 4).
-
-    Zeros stand for places that are not there, whose row is -1.
-
-    >>> from striate import lenet5
-    >>> seen = receptive_field(lenet5(), "conv2")
-    >>> unit_boxes(seen, np.array([4, -1]), np.array([5, -1]))
-    array([[ 8, 10, 22, 24],
-           [ 0,  0,  0,  0]])
-    """
-    boxes = np.zeros((*rows.shape, 4), np.int64)
-    for row, column in {
-        *zip(rows.ravel().tolist(), columns.ravel().tolist(), strict=True)
-    }:
-        if row >= 0:
-            boxes[(rows == row) & (columns == column)] = seen.box(row, column)
-    return boxes
-
-
 def layer_fields(network: Resolved) -> list[LayerField]:
     """Return what every layer's middle unit sees, one record for layers alike.
 
@@ -80,3 +58,20 @@ def layer_fields(network: Resolved) -> list[LayerField]:
             field = replace(field, layers=(*fields.pop().layers, one.name))
         fields.append(field)
     return fields
+
+
+def boxes_of(
+    seen: ReceptiveField, rows: NDArray[np.intp], columns: NDArray[np.intp]
+) -> NDArray[np.int64]:
+    """Return the clipped box of each of many units, (..., 4).
+
+    Zeros stand where a row is negative, as those of units that are not there.
+    """
+    units = np.stack([rows, columns], axis=-1).reshape(-1, 2)
+    places, which = np.unique(units, axis=0, return_inverse=True)
+    boxes = [
+        seen.box(row, column) if row >= 0 else (0, 0, 0, 0)
+        for row, column in places.tolist()
+    ]
+    every = np.array(boxes, np.int64).reshape(-1, 4)
+    return every[which.ravel()].reshape(*rows.shape, 4)

@@ -17,7 +17,7 @@ from ..gradients import Unit, unit_indices
 from ..network import Network
 from ..receptive import receptive_field
 from ..resolve import ResolvedLayer, find_layer
-from .fields import unit_boxes
+from .fields import boxes_of
 from .finite import check_finite
 
 
@@ -145,10 +145,9 @@ def deconvolution(
     with np.errstate(invalid="ignore", over="ignore"):  # it is told below
         values *= np.maximum(activations, 0)[:, None, None, None]
     check_finite(values, f"what makes {one.name} fire")
-    # A flat layer is a map of one unit.
-    mapped = len(one.output_shape) == 3
-    rows, columns = units.T[:2] if mapped else np.zeros((2, len(units)), np.intp)
-    boxes = unit_boxes(receptive_field(network, one.index), rows, columns)
+    flat = units.shape[1] == 1  # then (0, 0) stands for every unit
+    rows, columns = np.zeros((2, len(units)), np.intp) if flat else units.T[:2]
+    boxes = boxes_of(receptive_field(network, one.index), rows, columns)
     return Projection(values, units, activations, boxes)
 
 

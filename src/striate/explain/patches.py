@@ -19,7 +19,7 @@ from ..images.inputs import InputRule, checked
 from ..network import Network
 from ..receptive import receptive_field
 from ..resolve import ResolvedLayer
-from .fields import unit_boxes
+from .fields import boxes_of
 from .pixels import Pixels, as_pixels
 from .statistics import folded
 
@@ -228,6 +228,6 @@ def _patches(network: Network, one: ResolvedLayer, ranking: _Ranking) -> TopPatc
         images=ranking.images,
         rows=rows,
         columns=columns,
-        boxes=unit_boxes(receptive_field(network, one.name), rows, columns),
+        boxes=boxes_of(receptive_field(network, one.name), rows, columns),
         rule=network.input_rule,
     )
