@@ -294,6 +294,27 @@ def test_maps_of_one_unit_and_networks_without_convolutions() -> None:
     assert best.crops()[0].size == 0
 
 
+def test_a_map_whose_rim_sees_padding_alone_is_free_where_it_sees_pixels() -> None:
+    net = small(st.Conv2D(1, 2, padding=3))
+    assert st.receptive_field(net, 0).box(0, 0) == (0, 0, 0, 0)
+    best = explain.maximize(net, layer=0, of="mean", steps=8)
+    assert best.boxes.tolist() == [[0, 0, 6, 6]]
+    assert np.ptp(best.pixels) > 0
+
+
+@pytest.mark.parametrize("power", [-80, 60, 80])
+def test_pictures_depend_on_what_units_prefer_not_on_how_large_they_are(
+    power: int,
+) -> None:
+    """A power of two changes no digit of a gradient, however large or small."""
+    net, scaled = (small(st.Conv2D(4, 3), st.Tanh()) for _ in range(2))
+    weights = dict(net.weights)
+    weights["dense1.weight"] = weights["dense1.weight"] * np.float32(2.0**power)
+    scaled.set_weights(weights)
+    pictures = [explain.maximize(one, steps=8).pixels for one in (net, scaled)]
+    np.testing.assert_array_equal(*pictures)
+
+
 def test_numbers_beyond_all_bounds_have_no_best_picture() -> None:
     net = small(st.Conv2D(4, 3), st.Dropout(0.5), st.Conv2D(4, 3))
     net.set_weights({name: np.full(w.shape, 1e30) for name, w in net.weights.items()})

@@ -196,10 +196,11 @@ class _Ascent:
         gradient = self.canvas.paint_adjoint(
             self.canvas.values_adjoint(changes), slopes
         )
-        length = np.sqrt((gradient**2).mean(axis=(1, 2, 3), keepdims=True))
+        # In double, where squares of neither large nor small numbers are lost.
+        square = np.square(gradient, dtype=np.float64)
+        length = np.sqrt(square.mean(axis=(1, 2, 3), keepdims=True))
         length[length == 0] = 1
-        gradient /= length
-        return gradient
+        return (gradient / length).astype(np.float32)
 
     def movements(
         self, key: tuple[int, int], strength: float
