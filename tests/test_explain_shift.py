@@ -254,6 +254,20 @@ def test_what_cannot_be_measured_is_refused_in_words() -> None:
     assert shift_response(network, images).pixels == (0, 1, 2, 3, 4, 5)
 
 
+@pytest.mark.parametrize("power", [-90, 90])
+def test_distances_are_relative_however_large_the_features(power: int) -> None:
+    """A power of two changes no digit; its square is beyond what float32 holds."""
+    network = st.Network([st.Conv2D(3, 3, bias=False)], (16, 16, 1))
+    wanted = shift_response(network, spots(), pixels=[1]).layers[1]
+    network.set_weights(
+        {name: array * 2.0**power for name, array in network.weights.items()}
+    )
+    scaled = shift_response(network, spots(), pixels=[1]).layers[1]
+    assert wanted.change[0] > 0
+    np.testing.assert_allclose(scaled.change, wanted.change, rtol=1e-12)
+    np.testing.assert_allclose(scaled.maximum, wanted.maximum, rtol=1e-12, atol=1e-12)
+
+
 def test_a_network_that_gives_no_numbers_is_told() -> None:
     network = st.Network([st.Conv2D(1, 3), st.Flatten(), st.Dense(2)], (6, 6, 1))
     weights = {name: array * 0 + 1e38 for name, array in network.weights.items()}
