@@ -94,7 +94,8 @@ def read_layer(
 
 def _filters(resolved: Sequence[ResolvedLayer], one: ResolvedLayer) -> bool:
     if isinstance(one.layer, Dense):
-        return isinstance(read_layer(resolved, one).layer, Flatten)
+        read = read_layer(resolved, one)
+        return isinstance(read.layer, Flatten) and len(read.input_shape) == 3
     return isinstance(one.layer, Conv2D)
 
 
