@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..arguments import shown, whole_number
 from ..engine.weights import Floats
 from ..errors import ShapeError, UsageError
-from ..images.labels import as_labels
+from ..images.labels import as_targets
 from ..inspection import unit_indices
 from ..network import Network
 from ..receptive import receptive_field
@@ -90,10 +90,11 @@ def objective(
 def _of_classes(network: Network, target: object) -> Objective:
     last = network.resolved[-1]
     names = network.classes or tuple(range(network.outputs))
-    wanted = np.atleast_1d(np.asarray(names if target is None else target))
-    indices, _ = as_labels(wanted, len(wanted), names, what="target")
+    wanted: Any = names if target is None else target
+    count = len(wanted) if isinstance(wanted, list | tuple) else np.size(wanted)
+    indices = as_targets(wanted, count, network.classes, network.outputs)
     units = tuple(names[index] for index in indices)
-    return _settled(network, last, units, indices[:, None].astype(np.intp))
+    return _settled(network, last, units, indices[:, None])
 
 
 def _of_units(network: Network, one: ResolvedLayer, unit: object) -> Objective:
