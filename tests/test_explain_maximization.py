@@ -239,6 +239,15 @@ def test_contradictions_and_what_there_is_not_are_refused() -> None:
     for wrong in ({"smoothness": -1}, {"decay": -0.5}, {"steps": 0}):
         with pytest.raises(ValueError, match="must be"):
             explain.maximize(net, **wrong)
+    for wrong in ({"smoothness": 11}, {"decay": 1e9}):
+        with pytest.raises(ValueError, match="must be from 0 to 1"):
+            explain.maximize(net, **wrong)
+    for wrong in ({"transforms": False}, {"limits": (1,)}, {"limits": 3}):
+        with pytest.raises(TypeError, match=r"maximize: .* must be .*, not "):
+            explain.maximize(net, **wrong)
+    net.fit(np.zeros((3, 6, 6), np.uint8), [0, 1, 2], epochs=1)
+    with pytest.raises(st.UsageError, match=r"trained on pixels .* leave out limits"):
+        explain.maximize(net, limits=(0, 1))
 
 
 def test_networks_of_float_arrays_have_to_be_told_what_black_and_white_are() -> None:

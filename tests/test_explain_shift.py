@@ -247,6 +247,8 @@ def test_what_cannot_be_measured_is_refused_in_words() -> None:
         shift_response(network, images, pixels=[])
     with pytest.raises(ValueError, match="pixels must be a whole number of at least 0"):
         shift_response(network, images, pixels=[-1])
+    with pytest.raises(TypeError, match="pixels must be several shifts, not 3"):
+        shift_response(network, images, pixels=3)
     with pytest.raises(ShapeError, match="labels"):
         shift_response(network, images, [0, 1])
     with pytest.raises(ShapeError, match="images"):

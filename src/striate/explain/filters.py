@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..arguments import spell, whole_number
 from ..engine.weights import Floats
 from ..errors import ShapeError, UsageError
+from ..images.arrays import as_array
 from ..layers import Conv2D, Dense, Dropout, Flatten
 from ..network import Network
 from ..resolve import ResolvedLayer, find_layer
@@ -121,7 +122,7 @@ def map_pictures(
            [255,  64]], dtype=uint8)
     """
     factor = whole_number("map_pictures", "enlarge", enlarge)
-    maps: Floats = np.asarray(activations, np.float32)
+    maps: Floats = as_array(activations, "activations").astype(np.float32, copy=False)
     if maps.ndim == 1:
         maps = maps[None, None]
     if maps.ndim != 3 or not maps.size:
