@@ -128,6 +128,14 @@ def test_numbers_that_are_none_are_named() -> None:
     assert "map 1 of relu1 is not a finite number everywhere" in text
 
 
+def test_classes_with_infinite_features_are_left_out_of_the_pairs() -> None:
+    net = network(st.ReLU())
+    changed(net, "dense1.weight", 0, 3e38)
+    diagnosis = explain.diagnose(net, IMAGES, np.arange(60) % 3)
+    assert ("not finite", "relu2") in {one[:2] for one in found(net)}
+    assert diagnosis.pairs == ()
+
+
 def test_classes_that_share_their_features() -> None:
     """Two are dark on the right, one on the left; units see one side each."""
     layers = [st.Flatten(), st.Dense(2), st.ReLU(), st.Dense(3)]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ..receptive import Resolved, receptive_field
+import numpy as np
+from numpy.typing import NDArray
+
+from ..receptive import ReceptiveField, Resolved, receptive_field
 
 Box = tuple[int, int, int, int]
 """Half-open: (top, left, bottom, right), in pixels of the network's input."""
@@ -55,3 +58,20 @@ def layer_fields(network: Resolved) -> list[LayerField]:
             field = replace(field, layers=(*fields.pop().layers, one.name))
         fields.append(field)
     return fields
+
+
+def boxes_of(
+    seen: ReceptiveField, rows: NDArray[np.intp], columns: NDArray[np.intp]
+) -> NDArray[np.int64]:
+    """Return the clipped box of each of many units, (..., 4).
+
+    Zeros stand where a row is negative, as those of units that are not there.
+    """
+    units = np.stack([rows, columns], axis=-1).reshape(-1, 2)
+    places, which = np.unique(units, axis=0, return_inverse=True)
+    boxes = [
+        seen.box(row, column) if row >= 0 else (0, 0, 0, 0)
+        for row, column in places.tolist()
+    ]
+    every = np.array(boxes, np.int64).reshape(-1, 4)
+    return every[which.ravel()].reshape(*rows.shape, 4)

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..arguments import spell, whole_number
 from ..engine.weights import Floats
 from ..errors import ShapeError, UsageError
+from ..images.arrays import as_array
 from ..layers import Conv2D, Dense, Dropout, Flatten
 from ..network import Network
 from ..resolve import ResolvedLayer, find_layer
@@ -94,7 +95,8 @@ def read_layer(
 
 def _filters(resolved: Sequence[ResolvedLayer], one: ResolvedLayer) -> bool:
     if isinstance(one.layer, Dense):
-        return isinstance(read_layer(resolved, one).layer, Flatten)
+        read = read_layer(resolved, one)
+        return isinstance(read.layer, Flatten) and len(read.input_shape) == 3
     return isinstance(one.layer, Conv2D)
 
 
@@ -120,7 +122,7 @@ def map_pictures(
            [255,  64]], dtype=uint8)
     """
     factor = whole_number("map_pictures", "enlarge", enlarge)
-    maps: Floats = np.asarray(activations, np.float32)
+    maps: Floats = as_array(activations, "activations").astype(np.float32, copy=False)
     if maps.ndim == 1:
         maps = maps[None, None]
     if maps.ndim != 3 or not maps.size:

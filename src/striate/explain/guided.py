@@ -17,6 +17,7 @@ from ..inspection import Unit, unit_indices
 from ..network import Network
 from ..receptive import receptive_field
 from ..resolve import ResolvedLayer, find_layer
+from .fields import boxes_of
 from .finite import check_finite
 
 
@@ -144,7 +145,10 @@ def deconvolution(
     with np.errstate(invalid="ignore", over="ignore"):  # it is told below
         values *= np.maximum(activations, 0)[:, None, None, None]
     check_finite(values, f"what makes {one.name} fire")
-    return Projection(values, units, activations, _boxes(network, one, units))
+    flat = units.shape[1] == 1  # then (0, 0) stands for every unit
+    rows, columns = np.zeros((2, len(units)), np.intp) if flat else units.T[:2]
+    boxes = boxes_of(receptive_field(network, one.index), rows, columns)
+    return Projection(values, units, activations, boxes)
 
 
 def _strongest(
@@ -164,13 +168,3 @@ def _strongest(
         )
     strongest = maps[..., channel].reshape(len(maps), -1).argmax(axis=1)
     return strongest * channels + channel
-
-
-def _boxes(
-    network: Network, one: ResolvedLayer, units: NDArray[np.intp]
-) -> NDArray[np.int64]:
-    field = receptive_field(network, one.index)
-    places = units[:, :2] if units.shape[1] == 3 else np.zeros((len(units), 2), int)
-    known = {place: field.box(*place) for place in set(map(tuple, places.tolist()))}
-    boxes = [known[place] for place in map(tuple, places.tolist())]
-    return np.array(boxes, np.int64).reshape(-1, 4)

@@ -17,8 +17,9 @@ from ..images.fitting import flatten
 from ..images.imagefile import read_image
 from ..images.inputs import InputRule, checked
 from ..network import Network
-from ..receptive import ReceptiveField, receptive_field
+from ..receptive import receptive_field
 from ..resolve import ResolvedLayer
+from .fields import boxes_of
 from .pixels import Pixels, as_pixels
 from .statistics import folded
 
@@ -227,18 +228,6 @@ def _patches(network: Network, one: ResolvedLayer, ranking: _Ranking) -> TopPatc
         images=ranking.images,
         rows=rows,
         columns=columns,
-        boxes=_boxes(receptive_field(network, one.name), rows, columns),
+        boxes=boxes_of(receptive_field(network, one.name), rows, columns),
         rule=network.input_rule,
     )
-
-
-def _boxes(
-    seen: ReceptiveField, rows: NDArray[np.intp], columns: NDArray[np.intp]
-) -> NDArray[np.int64]:
-    boxes = np.zeros((*rows.shape, 4), np.int64)
-    for row, column in {
-        *zip(rows.ravel().tolist(), columns.ravel().tolist(), strict=True)
-    }:
-        if row >= 0:
-            boxes[(rows == row) & (columns == column)] = seen.box(row, column)
-    return boxes
