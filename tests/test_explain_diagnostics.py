@@ -56,8 +56,15 @@ def test_dead_maps_and_dead_units() -> None:
     assert "map 2 of relu1 is dead: it is never above 0" in str(
         explain.diagnose(net, IMAGES)
     )
-    leaky = network(st.LeakyReLU())
-    assert found(changed(leaky, "conv1.bias", 2, -99)) == [("dead", "leakyrelu1", (2,))]
+
+
+def test_below_zero_a_leaky_relu_is_not_dead_but_linear() -> None:
+    leaky = changed(network(st.LeakyReLU()), "conv1.bias", 2, -99)
+    assert leaky.activations(IMAGES, "leakyrelu1")[..., 2].max() < 0
+    assert found(leaky) == []
+    assert found(changed(leaky, "conv1.weight", 2, 0)) == [
+        ("constant", "leakyrelu1", (2,))
+    ]
 
 
 def test_constant_maps() -> None:
