@@ -25,7 +25,10 @@ struct Buffer {
 class Builder {
   public:
     Builder(const std::vector<Step>& steps, const Purpose& purpose)
-        : steps_(steps), purpose_(purpose), readers_(purpose.end + 1) {
+        : steps_(steps),
+          purpose_(purpose),
+          readers_(purpose.end + 1),
+          folded_(purpose.end) {
         program_.folded.resize(purpose.end);
         for (size_t i = 0; i < purpose.end; ++i) {
             ++readers_[size_t(steps[i].source + 1)];
@@ -60,18 +63,21 @@ class Builder {
 
     // By running statistics a batch_norm multiplies channels and adds to them, which
     // the weights before it can do, unless somebody wants to see what it is given.
+    // Dropout between the two does nothing to predictions.
     void fold_norms() {
+        const auto only = [&](int step) {
+            return step >= 0 && readers_[size_t(step + 1)] == 1 &&
+                   !wanted(size_t(step));
+        };
         for (size_t i = 0; i < purpose_.end; ++i) {
-            const int source = steps_[i].source;
-            if (steps_[i].kind == Kind::batch_norm && source >= 0 &&
-                steps_[size_t(source)].kind == Kind::conv &&
-                readers_[size_t(source + 1)] == 1 && !wanted(size_t(source)))
-                program_.folded[size_t(source)] = i;
+            if (steps_[i].kind != Kind::batch_norm) continue;
+            int source = steps_[i].source;
+            while (only(source) && steps_[size_t(source)].kind == Kind::dropout)
+                source = steps_[size_t(source)].source;
+            if (!only(source) || steps_[size_t(source)].kind != Kind::conv) continue;
+            program_.folded[size_t(source)] = i;
+            folded_[i] = true;
         }
-    }
-    bool folded(size_t step) const {
-        const int source = steps_[step].source;
-        return source >= 0 && program_.folded[size_t(source)] == step;
     }
 
     void add_actions() {
@@ -80,7 +86,7 @@ class Builder {
         for (size_t i = 0; i < purpose_.end; ++i) {
             if (purpose_.learns && steps_[i].kind == Kind::batch_norm)
                 actions.push_back({Act::measure, i});
-            if (!folded(i)) actions.push_back({Act::forward, i});
+            if (!folded_[i]) actions.push_back({Act::forward, i});
         }
         if (purpose_.backward) add_way_back();
         if (!purpose_.learns) actions.push_back({Act::unload});
@@ -201,7 +207,7 @@ class Builder {
             const Step& s = steps_[i];
             const size_t source = size_t(s.source + 1);
             const bool free = overwritable[source] && readers_[source] == 1;
-            const bool identity = s.kind == Kind::flatten || folded(i) ||
+            const bool identity = s.kind == Kind::flatten || folded_[i] ||
                                   (s.kind == Kind::dropout && !purpose_.backward);
             const bool in_place = s.kind == Kind::activation || s.kind == Kind::add ||
                                   (s.kind == Kind::batch_norm && !purpose_.backward);
@@ -320,6 +326,7 @@ class Builder {
     const std::vector<Step>& steps_;
     const Purpose& purpose_;
     std::vector<int> readers_;  // by step + 1: how many steps read it
+    std::vector<bool> folded_;  // by step: whether a convolution does its work
     std::vector<Buffer> buffers_;
     std::vector<int> values_, gradients_;  // buffers by step + 1; -1 for none
     std::vector<int> found_;               // by step

@@ -16,6 +16,7 @@ from striate import (
     BatchNorm,
     Conv2D,
     Dense,
+    Dropout,
     Flatten,
     Network,
     ReLU,
@@ -136,6 +137,18 @@ def test_a_convolution_before_it_does_its_work_in_predictions(
     assert np.ptp(apart) > 1e4 * bound
     if count > 8:  # fewer images go one by one, layer after layer
         assert together.tobytes() != apart.tobytes()
+
+
+def test_dropout_before_it_changes_no_bit_of_predictions() -> None:
+    with_, without = (
+        Network([Conv2D(4, 3), *between, BatchNorm()], SHAPE, seed=5)
+        for between in ([Dropout(0.5)], [])
+    )
+    for network in (with_, without):
+        unsettle(network)
+    images = make_images(20)
+    seen = with_.activations(images, "bn1")
+    np.testing.assert_array_equal(seen, without.activations(images, "bn1"))
 
 
 def test_what_others_read_too_is_not_folded_into() -> None:

@@ -56,8 +56,15 @@ def test_dead_maps_and_dead_units() -> None:
     assert "map 2 of relu1 is dead: it is never above 0" in str(
         explain.diagnose(net, IMAGES)
     )
-    leaky = network(st.LeakyReLU())
-    assert found(changed(leaky, "conv1.bias", 2, -99)) == [("dead", "leakyrelu1", (2,))]
+
+
+def test_below_zero_a_leaky_relu_is_not_dead_but_linear() -> None:
+    leaky = changed(network(st.LeakyReLU()), "conv1.bias", 2, -99)
+    assert leaky.activations(IMAGES, "leakyrelu1")[..., 2].max() < 0
+    assert found(leaky) == []
+    assert found(changed(leaky, "conv1.weight", 2, 0)) == [
+        ("constant", "leakyrelu1", (2,))
+    ]
 
 
 def test_constant_maps() -> None:
@@ -126,6 +133,14 @@ def test_numbers_that_are_none_are_named() -> None:
     labels = np.arange(60) % 3
     text = str(explain.diagnose(net, IMAGES, labels))
     assert "map 1 of relu1 is not a finite number everywhere" in text
+
+
+def test_classes_with_infinite_features_are_left_out_of_the_pairs() -> None:
+    net = network(st.ReLU())
+    changed(net, "dense1.weight", 0, 3e38)
+    diagnosis = explain.diagnose(net, IMAGES, np.arange(60) % 3)
+    assert ("not finite", "relu2") in {one[:2] for one in found(net)}
+    assert diagnosis.pairs == ()
 
 
 def test_classes_that_share_their_features() -> None:

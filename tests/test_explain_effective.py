@@ -121,6 +121,8 @@ def test_mass_is_a_share() -> None:
     field = explain.effective_field(lenet5(), IMAGES, "conv1")
     with pytest.raises(ValueError, match="0 to 1, but is 95"):
         field.share(95)
+    with pytest.raises(TypeError, match="mass must be a number, not 'all'"):
+        field.share("all")
 
 
 # ------------------------------------------------------------------------ every layer

@@ -106,6 +106,14 @@ def test_layers_without_filters_say_which_have_some() -> None:
         explain.filter_pictures(st.Network([st.MaxPool2D(2)], (8, 8, 1)))
 
 
+def test_a_dense_layer_behind_another_ones_flatten_has_no_places() -> None:
+    layers = [st.Flatten(), st.Dense(4), st.Flatten(), st.Dense(2)]
+    net = st.Network(layers, (3, 3, 1))
+    assert explain.filter_pictures(net).shape == (4, 3, 3, 1)
+    with pytest.raises(st.UsageError, match=r"dense2 has no filters.*here dense1 have"):
+        explain.filter_pictures(net, "dense2")
+
+
 def test_maps_share_one_scale() -> None:
     maps = RNG.uniform(0, 5, (6, 7, 3)).astype(np.float32)
     pictures = explain.map_pictures(maps, enlarge=2)
@@ -124,3 +132,5 @@ def test_maps_of_one_place_and_of_no_numbers() -> None:
     assert not explain.map_pictures(np.zeros((2, 2, 1))).any()
     with pytest.raises(st.ShapeError, match="the maps of one image, H,W,C, or D units"):
         explain.map_pictures(np.zeros((1, 2, 2, 1)))
+    with pytest.raises(st.DataError, match="activations cannot be read as one array"):
+        explain.map_pictures([[1], [1, 2]])

@@ -182,6 +182,8 @@ def test_maps_of_another_layer_are_refused():
         explain.scale_to_input(net, np.zeros((1, 10, 10)))
     with pytest.raises(st.ShapeError, match=r"maps of relu2 are N,10,10 .* \(10, 10\)"):
         explain.scale_to_input(net, np.zeros((10, 10)), "relu2")
+    with pytest.raises(st.DataError, match="maps cannot be read as one array"):
+        explain.scale_to_input(net, [[1], [1, 2]], "relu2")
     with pytest.raises(
         st.UsageError, match="dense1 puts out 120 values that have no pl"
     ):

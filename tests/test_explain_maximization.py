@@ -239,6 +239,15 @@ def test_contradictions_and_what_there_is_not_are_refused() -> None:
     for wrong in ({"smoothness": -1}, {"decay": -0.5}, {"steps": 0}):
         with pytest.raises(ValueError, match="must be"):
             explain.maximize(net, **wrong)
+    for wrong in ({"smoothness": 11}, {"decay": 1e9}):
+        with pytest.raises(ValueError, match="must be from 0 to 1"):
+            explain.maximize(net, **wrong)
+    for wrong in ({"transforms": False}, {"limits": (1,)}, {"limits": 3}):
+        with pytest.raises(TypeError, match=r"maximize: .* must be .*, not "):
+            explain.maximize(net, **wrong)
+    net.fit(np.zeros((3, 6, 6), np.uint8), [0, 1, 2], epochs=1)
+    with pytest.raises(st.UsageError, match=r"trained on pixels .* leave out limits"):
+        explain.maximize(net, limits=(0, 1))
 
 
 def test_networks_of_float_arrays_have_to_be_told_what_black_and_white_are() -> None:
@@ -292,6 +301,27 @@ def test_maps_of_one_unit_and_networks_without_convolutions() -> None:
         padded, layer=0, unit=(0, 0, 0), steps=2
     )  # sees padding only
     assert best.crops()[0].size == 0
+
+
+def test_a_map_whose_rim_sees_padding_alone_is_free_where_it_sees_pixels() -> None:
+    net = small(st.Conv2D(1, 2, padding=3))
+    assert st.receptive_field(net, 0).box(0, 0) == (0, 0, 0, 0)
+    best = explain.maximize(net, layer=0, of="mean", steps=8)
+    assert best.boxes.tolist() == [[0, 0, 6, 6]]
+    assert np.ptp(best.pixels) > 0
+
+
+@pytest.mark.parametrize("power", [-80, 60, 80])
+def test_pictures_depend_on_what_units_prefer_not_on_how_large_they_are(
+    power: int,
+) -> None:
+    """A power of two changes no digit of a gradient, however large or small."""
+    net, scaled = (small(st.Conv2D(4, 3), st.Tanh()) for _ in range(2))
+    weights = dict(net.weights)
+    weights["dense1.weight"] = weights["dense1.weight"] * np.float32(2.0**power)
+    scaled.set_weights(weights)
+    pictures = [explain.maximize(one, steps=8).pixels for one in (net, scaled)]
+    np.testing.assert_array_equal(*pictures)
 
 
 def test_numbers_beyond_all_bounds_have_no_best_picture() -> None:

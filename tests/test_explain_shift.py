@@ -247,11 +247,27 @@ def test_what_cannot_be_measured_is_refused_in_words() -> None:
         shift_response(network, images, pixels=[])
     with pytest.raises(ValueError, match="pixels must be a whole number of at least 0"):
         shift_response(network, images, pixels=[-1])
+    with pytest.raises(TypeError, match="pixels must be several shifts, not 3"):
+        shift_response(network, images, pixels=3)
     with pytest.raises(ShapeError, match="labels"):
         shift_response(network, images, [0, 1])
     with pytest.raises(ShapeError, match="images"):
         shift_response(network, np.zeros((4, 9, 9, 1), np.uint8))
     assert shift_response(network, images).pixels == (0, 1, 2, 3, 4, 5)
+
+
+@pytest.mark.parametrize("power", [-90, 90])
+def test_distances_are_relative_however_large_the_features(power: int) -> None:
+    """A power of two changes no digit; its square is beyond what float32 holds."""
+    network = st.Network([st.Conv2D(3, 3, bias=False)], (16, 16, 1))
+    wanted = shift_response(network, spots(), pixels=[1]).layers[1]
+    network.set_weights(
+        {name: array * 2.0**power for name, array in network.weights.items()}
+    )
+    scaled = shift_response(network, spots(), pixels=[1]).layers[1]
+    assert wanted.change[0] > 0
+    np.testing.assert_allclose(scaled.change, wanted.change, rtol=1e-12)
+    np.testing.assert_allclose(scaled.maximum, wanted.maximum, rtol=1e-12, atol=1e-12)
 
 
 def test_a_network_that_gives_no_numbers_is_told() -> None:

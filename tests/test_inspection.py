@@ -1,10 +1,12 @@
 """Looking inside: activations, features and gradients against hand and differences."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 import striate as st
-from striate import _core
+from striate import _core, explain
 from striate.engine.lowering import lower
 
 RNG = np.random.default_rng(5)
@@ -120,6 +122,19 @@ def test_targets_may_be_class_names():
     np.testing.assert_array_equal(net.input_gradient(X, target="bee"), expected)
     with pytest.raises(st.DataError, match="classes are 'ant', 'bee'"):
         net.input_gradient(X, target="cow")
+
+
+@pytest.mark.parametrize("target", [[10, 20, 30, 40], ["d", "a", "c", "b"]])
+def test_targets_are_nothing_to_learn_classes_from(target):
+    """As labels they would stand for 0 to 3, by their rising order."""
+    net, images = network(), X[:1].repeat(4, axis=0)
+    for ask in (net.input_gradient, partial(explain.saliency, net)):
+        with pytest.raises(
+            st.DataError, match=r"target\[\d\] is .* classes are 0, 1, 2"
+        ):
+            ask(images, target=target)
+        with pytest.raises(st.DataError, match="target cannot be read as one array"):
+            ask(images, target=[[1], [1, 2]])
 
 
 def test_gradients_of_nothing_or_of_two_things_are_refused():

@@ -165,6 +165,7 @@ def test_clipped_boxes_bound_what_reaches_each_unit(
         for column in range(field.units[1]):
             assert field.box(row, column) == bounds(seen[row, column])
             np.testing.assert_array_equal(field.pixels(row, column), seen[row, column])
+    assert field.box_of_all() == bounds(seen.any((0, 1)))
 
 
 @given(stacks, sizes, sizes)

@@ -12,6 +12,7 @@ from .arguments import shown, spell
 from .engine.randomness import check_seed
 from .engine.weights import Floats
 from .errors import ShapeError, UsageError
+from .images.labels import as_targets
 from .resolve import ResolvedLayer, find_layer
 from .stack import Stack
 from .training.settings import check_label_smoothing
@@ -89,7 +90,7 @@ class Gradients(Stack):
         below = -1 if at is None else _below(self.resolved, one, at)
         inputs = self._inputs(images, preprocessed, invert)
         if labels is not None:
-            indices = self._indices(labels, inputs.count, "labels")
+            indices = self._indices(labels, inputs.count)
             return self.engine.input_gradient(
                 inputs, one.index, at=below, rule=rule, labels=indices, threads=threads
             )
@@ -99,11 +100,9 @@ class Gradients(Stack):
             places = unit_indices(one, unit, inputs.count)
             seeds.reshape(inputs.count, -1)[images_of_batch, places] = 1
         else:
-            classes = np.asarray(target)
-            if classes.ndim == 0:
-                classes = np.repeat(classes, inputs.count)
-            indices = self._indices(classes, inputs.count, "target")
-            seeds[images_of_batch, indices] = 1
+            known = self._classes
+            places = as_targets(target, inputs.count, known, self.outputs)
+            seeds[images_of_batch, places] = 1
         return self.engine.input_gradient(
             inputs, one.index, at=below, rule=rule, seeds=seeds, threads=threads
         )
@@ -170,9 +169,10 @@ def unit_indices(one: ResolvedLayer, unit: Unit, count: int) -> NDArray[np.intp]
         places = places.reshape((1, -1) if len(shape) == 3 else (-1, 1))
     fits = places.shape in ((1, len(shape)), (count, len(shape)))
     if not fits or places.dtype.kind not in "iu":
+        each = f", one for all images or one for each of the {count}"
         raise ShapeError(
-            f"a unit of {one.name}, of shape {spell(shape)}, is named by {form}, one "
-            f"for all images or one for each of the {count}, not {shown(unit)}."
+            f"a unit of {one.name}, of shape {spell(shape)}, is named by {form}"
+            f"{each if count > 1 else ''}, not {shown(unit)}."
         )
     wrong = ((places < 0) | (places >= shape)).any(axis=1)
     if wrong.any():

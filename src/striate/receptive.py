@@ -80,10 +80,18 @@ class ReceptiveField:
                 )
             )
             return top, left, top + self.size[0], left + self.size[1]
-        rows, columns = map(np.flatnonzero, self._seen(row, column))
-        if not rows.size or not columns.size:
-            return 0, 0, 0, 0
-        return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
+        return _bounds(*self._seen(row, column))
+
+    def box_of_all(self) -> tuple[int, int, int, int]:
+        """Return the half-open pixel box that all units of the map see together.
+
+        It bounds the pixels of the image that truly reach any of them.
+
+        >>> from striate.layers import Conv2D, resolve
+        >>> receptive_field(resolve([Conv2D(1, 2, stride=2)], (5, 8, 1)), 0).box_of_all()
+        (0, 0, 4, 8)
+        """
+        return _bounds(*self._seen(_ALL, _ALL))
 
     def pixels(self, row: int = 0, column: int = 0) -> Mask:
         """Return which pixels of the image reach a unit, as a mask (height, width).
@@ -123,26 +131,26 @@ class ReceptiveField:
     def _branches(self) -> bool:
         return any(len(one.inputs) > 1 for one in self.path)
 
-    def _seen(self, row: int, column: int) -> tuple[Mask, Mask]:
-        """Return which rows and which columns of the image hold what a unit sees.
+    def _seen(self, row: int | slice, column: int | slice) -> tuple[Mask, Mask]:
+        """Return which rows and which columns of the image hold what units see.
 
         Through a chain of windows every row meets every column. What branches see
         together is no such product, so their axes go the way back together.
         """
         if self._branches:
-            pixels = self.pixels(row, column)
+            pixels = self._reaching((row, column), axes=(0, 1))
             rows, columns = (np.logical_or.reduce(pixels, axis=axis) for axis in (1, 0))
             return rows, columns
         return self._reaching((row,), axes=(0,)), self._reaching((column,), axes=(1,))
 
-    def _reaching(self, unit: tuple[int, ...], axes: tuple[int, ...]) -> Mask:
+    def _reaching(self, units: tuple[int | slice, ...], axes: tuple[int, ...]) -> Mask:
         """Walk back to the image along some axes, leaving out the padding of every map.
 
         Cutting the whole field at the image's border would not do: what a stride
         drops at the end of one map can lie where a later map has its padding.
         """
         alone = np.zeros([self.units[axis] for axis in axes], np.bool_)
-        alone[unit] = True
+        alone[units] = True
         masks = {self.path[-1].index: alone}
         for one in reversed(self.path):
             mask = masks.pop(one.index, None)
@@ -302,4 +310,13 @@ def _read(window: Window, axis: int, units: Mask, place: int, length: int) -> Ma
     return np.moveaxis(below, 0, place)
 
 
+def _bounds(rows: Mask, columns: Mask) -> tuple[int, int, int, int]:
+    """Return the half-open box around these rows and columns; zeros if there are none."""
+    down, across = np.flatnonzero(rows), np.flatnonzero(columns)
+    if not down.size or not across.size:
+        return 0, 0, 0, 0
+    return int(down[0]), int(across[0]), int(down[-1]) + 1, int(across[-1]) + 1
+
+
+_ALL = slice(None)
 _PIXEL: Field = (1, 1, 0)

@@ -192,12 +192,11 @@ class Stack:
         preprocessed: bool,
     ) -> Examples:
         inputs = self._inputs(images, preprocessed, invert=False)
-        indices = self._indices(labels, inputs.count, "labels")
+        indices = self._indices(labels, inputs.count)
         return Examples(inputs, indices, sample_weights(sample_weight, inputs.count))
 
-    def _indices(self, labels: object, count: int, what: str) -> NDArray[np.int32]:
-        known, outputs = self._classes, self.outputs
-        return as_labels(labels, count, known, outputs=outputs, what=what)[0]
+    def _indices(self, labels: object, count: int) -> NDArray[np.int32]:
+        return as_labels(labels, count, self._classes, outputs=self.outputs)[0]
 
     def __getstate__(self) -> dict[str, Any]:
         with self.engine.usage.reading():

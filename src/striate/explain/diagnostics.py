@@ -198,7 +198,8 @@ def _of_map(
             "train again with a lower learning rate."
         )
         return "not finite", math.nan, what
-    if isinstance(one.layer, ReLU | LeakyReLU) and high <= 0:
+    # Below zero a LeakyReLU still tells images apart.
+    if isinstance(one.layer, ReLU) and high <= 0:
         return "dead", high, "is dead: it is never above 0."
     if high - low <= CONSTANT * max(abs(low), abs(high)):
         return "constant", high, f"is constant: {high:.3g} for every image."

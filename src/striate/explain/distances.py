@@ -126,10 +126,11 @@ def _highest(maps: Floats) -> Floats:
 
 
 def _squares(one: Floats, other: Floats) -> float:
-    # No dot product: NumPy's would take threads of its own, one a processor.
-    distance = one - other
+    # No dot product: NumPy's would take threads of its own, one a processor. In double,
+    # where squares of neither large nor small numbers are lost.
+    distance = np.subtract(one, other, dtype=np.float64)
     np.square(distance, out=distance)
-    return float(distance.sum(dtype=np.float64))
+    return float(distance.sum())
 
 
 def _ratio(sums: Doubles, scale: Doubles | float) -> Doubles:

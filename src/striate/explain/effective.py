@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arguments import spell, whole_number
+from ..arguments import real_number, spell, whole_number
 from ..errors import UsageError
 from ..gradients import Unit, unit_indices
 from ..images.inputs import checked, ready
@@ -78,6 +78,7 @@ class EffectiveField:
 
         Raises ValueError for a `mass` that is not from 0 to 1.
         """
+        mass = real_number("EffectiveField.share", "mass", mass)
         if not 0 <= mass <= 1:
             raise ValueError(
                 f"mass must be a share of the gradient, 0 to 1, but is {mass!r}."

@@ -13,6 +13,7 @@ from ..arguments import spell, whole_number
 from ..engine.weights import Floats
 from ..errors import ShapeError, UsageError
 from ..features import read_by
+from ..images.arrays import as_array
 from ..layers import Conv2D, Dense, Flatten
 from ..network import Network
 from ..resolve import ResolvedLayer, find_layer
@@ -86,7 +87,8 @@ def filtering_layer(network: Network, layer: str | int | None) -> ResolvedLayer:
 
 def _filters(resolved: Sequence[ResolvedLayer], one: ResolvedLayer) -> bool:
     if isinstance(one.layer, Dense):
-        return isinstance(resolved[read_by(resolved, one)].layer, Flatten)
+        read = resolved[read_by(resolved, one)]
+        return isinstance(read.layer, Flatten) and len(read.input_shape) == 3
     return isinstance(one.layer, Conv2D)
 
 
@@ -112,7 +114,7 @@ def map_pictures(
            [255,  64]], dtype=uint8)
     """
     factor = whole_number("map_pictures", "enlarge", enlarge)
-    maps: Floats = np.asarray(activations, np.float32)
+    maps: Floats = as_array(activations, "activations").astype(np.float32, copy=False)
     if maps.ndim == 1:
         maps = maps[None, None]
     if maps.ndim != 3 or not maps.size:

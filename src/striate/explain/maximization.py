@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arguments import real_number, whole_number
+from ..arguments import real_number, shown, whole_number
 from ..engine.randomness import check_seed, normal
 from ..engine.weights import Floats
 from ..errors import UsageError
@@ -111,8 +111,13 @@ def maximize(
     True
     """
     steps = whole_number("maximize", "steps", steps)
-    smoothness = _at_least_0("smoothness", smoothness)
-    decay = _at_least_0("decay", decay)
+    smoothness = _from_0("smoothness", smoothness, 10)
+    decay = _from_0("decay", decay, 1e6)
+    if transforms is not None and not isinstance(transforms, Transforms):
+        raise TypeError(
+            f"maximize: transforms must be Transforms(...) or None, which leaves them "
+            f"out, not {shown(transforms)}."
+        )
     seed = check_seed(seed)
     known = _known(network, limits)
     wanted = objective(network, target, layer, unit, channel, of)
@@ -194,10 +199,12 @@ class _Ascent:
         gradient = self.canvas.paint_adjoint(
             self.canvas.values_adjoint(changes), slopes
         )
-        length = np.sqrt((gradient**2).mean(axis=(1, 2, 3), keepdims=True))
+        # In double, where squares of neither large nor small numbers are lost.
+        square = np.square(gradient, dtype=np.float64)
+        length = np.sqrt(square.mean(axis=(1, 2, 3), keepdims=True))
         length[length == 0] = 1
-        gradient /= length
-        return gradient
+        unit: Floats = (gradient / length).astype(np.float32)
+        return unit
 
     def movements(
         self, key: tuple[int, int], strength: float
@@ -258,6 +265,15 @@ def _known(network: Network, limits: tuple[float, float] | None) -> Preprocessin
                 "and white are; give limits=(black, white)."
             )
         return rule.pixels
+    if rule.preprocessing is not None:
+        raise UsageError(
+            "this network was trained on pixels and knows what black and white are; "
+            "leave out limits."
+        )
+    if not isinstance(limits, tuple | list) or len(limits) != 2:
+        raise TypeError(
+            f"maximize: limits must be (black, white), not {shown(limits)}."
+        )
     black, white = (real_number("maximize", "limits", value) for value in limits)
     if not black < white:
         raise ValueError(
@@ -274,8 +290,10 @@ def _known(network: Network, limits: tuple[float, float] | None) -> Preprocessin
     )
 
 
-def _at_least_0(name: str, value: object) -> float:
+def _from_0(name: str, value: object, most: float) -> float:
     number = real_number("maximize", name, value)
-    if number < 0:
-        raise ValueError(f"maximize: {name} must be at least 0, not {number:g}.")
+    if not 0 <= number <= most:
+        raise ValueError(
+            f"maximize: {name} must be from 0 to {most:g}, not {number:g}."
+        )
     return number

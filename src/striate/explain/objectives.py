@@ -12,10 +12,11 @@ from ..arguments import shown, whole_number
 from ..engine.weights import Floats
 from ..errors import ShapeError, UsageError
 from ..gradients import unit_indices
-from ..images.labels import as_labels
+from ..images.labels import as_targets
 from ..network import Network
 from ..receptive import receptive_field
 from ..resolve import ResolvedLayer, find_layer
+from .fields import boxes_of
 
 Of = Literal["center", "mean"]
 
@@ -89,10 +90,11 @@ def objective(
 def _of_classes(network: Network, target: object) -> Objective:
     last = network.resolved[-1]
     names = network.classes or tuple(range(network.outputs))
-    wanted = np.atleast_1d(np.asarray(names if target is None else target))
-    indices, _ = as_labels(wanted, len(wanted), names, what="target")
+    wanted: Any = names if target is None else target
+    count = len(wanted) if isinstance(wanted, list | tuple) else np.size(wanted)
+    indices = as_targets(wanted, count, network.classes, network.outputs)
     units = tuple(names[index] for index in indices)
-    return _settled(network, last, units, indices[:, None].astype(np.intp))
+    return _settled(network, last, units, indices[:, None])
 
 
 def _of_units(network: Network, one: ResolvedLayer, unit: object) -> Objective:
@@ -150,21 +152,12 @@ def _settled(
     places: NDArray[np.intp],
 ) -> Objective:
     field = receptive_field(network, one.index)
-    boxes = np.empty((len(places), 4), np.int64)
-    for number, row in enumerate(places):
-        if len(one.output_shape) == 1:
-            boxes[number] = field.box()
-            continue
-        units_seen = np.unravel_index(row, one.output_shape)
-        corners = {
-            (int(down), int(across))
-            for down in (units_seen[0].min(), units_seen[0].max())
-            for across in (units_seen[1].min(), units_seen[1].max())
-        }
-        all_boxes = np.array([field.box(*corner) for corner in corners])
-        boxes[number, :2] = all_boxes[:, :2].min(axis=0)
-        boxes[number, 2:] = all_boxes[:, 2:].max(axis=0)
     whole = places.shape[1] > 1 or len(one.output_shape) == 1
+    if whole:
+        boxes = np.tile(np.array(field.box_of_all(), np.int64), (len(places), 1))
+    else:
+        rows, columns, _ = np.unravel_index(places[:, 0], one.output_shape)
+        boxes = boxes_of(field, rows, columns)
     seen = field.input_size if whole else field.size
     sight = min(seen[0], field.input_size[0]), min(seen[1], field.input_size[1])
     return Objective(one, units, places, boxes, sight)

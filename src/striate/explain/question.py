@@ -14,7 +14,7 @@ from ..engine.weights import Floats
 from ..errors import UsageError
 from ..gradients import Unit, unit_indices
 from ..images.inputs import Images, prepare, prepared
-from ..images.labels import as_labels
+from ..images.labels import as_targets
 from ..network import Network
 from ..resolve import ResolvedLayer, find_layer
 from .finite import check_finite
@@ -69,12 +69,7 @@ class Question:
         if target is None:
             floats = given.array.dtype != np.uint8
             target = network.predict(given.array, preprocessed=floats, threads=threads)
-        classes = np.asarray(target)
-        if classes.ndim == 0:
-            classes = np.repeat(classes, given.count)
-        names = network.classes or tuple(range(network.outputs))
-        indices, _ = as_labels(classes, given.count, names, what="target")
-        units = indices.astype(np.intp)
+        units = as_targets(target, given.count, network.classes, network.outputs)
         return cls(network, given, network.resolved[-1], units, threads)
 
     @property

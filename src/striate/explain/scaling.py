@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from ..arguments import spell
 from ..engine.weights import Floats
 from ..errors import ShapeError, UsageError
+from ..images.arrays import as_array
 from ..network import Network
 from ..receptive import ReceptiveField, receptive_field
 from ..resolve import ResolvedLayer, find_layer
@@ -33,7 +34,7 @@ def scale_to_input(
     array([0., 0., 2., 4., 4.], dtype=float32)
     """
     one = layer_with_maps(network, layer)
-    values = np.asarray(maps, np.float32)
+    values = as_array(maps, "maps").astype(np.float32, copy=False)
     if values.ndim not in (3, 4) or values.shape[1:3] != one.output_shape[:2]:
         raise ShapeError(
             f"maps of {one.name} are N,{','.join(map(str, one.output_shape[:2]))} or "

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arguments import spell, whole_number
+from ..arguments import shown, spell, whole_number
 from ..engine.weights import Doubles, Floats
 from ..errors import DataError, UsageError
 from ..images.inputs import Images, prepare, prepared
@@ -145,6 +145,11 @@ def _checked_pixels(network: Network, pixels: Iterable[int] | None) -> list[int]
     side = min(network.input_shape[:2])
     if pixels is None:
         return list(range(min(FARTHEST, side - 1) + 1))
+    if not isinstance(pixels, Iterable) or isinstance(pixels, str):
+        raise TypeError(
+            f"shift_response: pixels must be several shifts, not {shown(pixels)}; give "
+            "a list of them."
+        )
     steps = [whole_number("shift_response", "pixels", one, minimum=0) for one in pixels]
     if not steps or max(steps) >= side:
         raise UsageError(

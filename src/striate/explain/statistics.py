@@ -78,7 +78,8 @@ class ClassStatistics:
         """Take in features N,D, labels N and answers N of some more images."""
         members = np.eye(len(self.images))[labels]
         self.images += members.sum(axis=0).astype(np.int64)
-        self.sums += members.T @ features
+        with np.errstate(invalid="ignore"):  # infinite features times 0
+            self.sums += members.T @ features
         np.add.at(self.confusion, (labels, answers), 1)
 
     @property
@@ -91,8 +92,9 @@ def cosines(vectors: Floats | Doubles) -> Doubles:
     """(C, C) of the angles between C vectors, in double; 0 for one of length 0."""
     rows = vectors.reshape(len(vectors), -1).astype(np.float64)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    units: Doubles = rows / np.where(lengths > 0, lengths, 1)
-    return units @ units.T
+    with np.errstate(invalid="ignore"):  # of what is infinite they are NaN
+        units: Doubles = rows / np.where(lengths > 0, lengths, 1)
+        return units @ units.T
 
 
 def folded(values: Floats, choose: np.ufunc) -> Floats:

@@ -74,6 +74,25 @@ def as_labels(
     return mapped[indices], classes
 
 
+def as_targets(
+    target: object, count: int, classes: Classes | None, outputs: int
+) -> NDArray[np.intp]:
+    """The indices of one class, or of one class for each of `count` images.
+
+    Unlike labels, targets are nothing to learn classes from: where none are known they
+    are numbers from 0 to `outputs` - 1. Raises what `as_labels` does.
+
+    >>> as_targets("dog", 2, ("cat", "dog"), 2), as_targets([0, 2], 2, None, 3)
+    (array([1, 1]), array([0, 2]))
+    """
+    several = hasattr(target, "__len__") and not isinstance(target, str)
+    if not several or getattr(target, "ndim", 1) == 0:
+        target = np.repeat(np.asarray(target), count)
+    names = classes or tuple(range(outputs))
+    indices, _ = as_labels(target, count, names, what="target")
+    return indices.astype(np.intp)
+
+
 def _check_shape(array: NDArray[Any], count: int, what: str) -> None:
     shape = "x".join(map(str, array.shape))
     rule = f"{what} must be one integer or string an image, shape ({count},)"
