@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from ..arguments import spell
+from ..arguments import LARGEST, spell
 from ..errors import UsageError
 from ..plotting.figure import NEEDED, available, check_picture, write_png
 from .answers import known_labels
@@ -17,6 +17,7 @@ from .console import Console, common_options
 from .grid import grid
 from .model_and_data import read_model_and_data
 from .options import WholeNumber
+from .output import keep_inputs
 
 if TYPE_CHECKING:
     from ..data import Dataset
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--compared",
-    type=WholeNumber(2),
+    type=WholeNumber(2, LARGEST),
     metavar="N",
     default=1_000,
     show_default=True,
@@ -73,6 +74,8 @@ def shift(
       striate shift mnist-lenet5.safetensors mnist \\
         --beside mnist-lenet5-strided.safetensors --plot shift.png
     """
+    if plot:
+        keep_inputs(plot, model, data, beside)
     if plot and not available():
         raise UsageError(f"{NEEDED}; or leave out --plot.")
     if plot:
