@@ -3,6 +3,7 @@
 import os
 import signal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -205,6 +206,11 @@ def test_mistakes_are_told_before_anything_is_computed(
     )
     assert "there is no data set or folder" in told(3, model, "nothing", "-o", out)
     assert "no model file" in told(3, "none.safetensors", "digits", "-o", out)
+    with TemporaryDirectory() as folder:
+        data = Path(folder) / "data.npz"
+        data.write_bytes(b"the only copy")
+        assert "is what is read here" in told(2, model, data, "-o", data)
+        assert data.read_bytes() == b"the only copy"
     assert not os.listdir(tmp_path)
 
 

@@ -75,6 +75,8 @@ def test_a_unit_tells_what_it_sees(model: Path, tmp_path: Path) -> None:
             3,
             "no unit (40, 4) in a map of 10x10; rows go from",
         ),
+        (("--unit", "conv2:99999999,4"), 3, "no unit (99999999, 4) in a map of 10x10"),
+        (("--unit", "conv2:999999999,4"), 2, "a place in its map, such as conv2:4,4"),
         (("--image", "a.png"), 2, "say which: --unit conv2:4,4"),
         (("--unit", "conv2", "--image", "a.png"), 2, "not trained on uint8 images"),
     ],

@@ -93,6 +93,15 @@ def test_an_input_that_is_given_is_kept_and_gets_more_layers() -> None:
     assert design("pooled", 48, input_shape=(64, 50, 3)).input_shape == (64, 50, 3)
 
 
+@pytest.mark.parametrize(("side", "kernel"), [(256, 256), (300, 300), (256, 86)])
+def test_an_input_is_found_where_fields_are_hardly_larger_than_the_object(
+    side: int, kernel: int
+) -> None:
+    found = design("strided", side, kernel)
+    assert found.field.size == (side, side)
+    assert side <= found.input_shape[0] <= side + 2 * found.field.jump[0]
+
+
 def test_what_is_seen_anywhere() -> None:
     """Fields of size s that lie j apart: any s - j + 1 neighbours are in one of them."""
     assert design("plain", 30).anywhere == design("plain", 30).field.size

@@ -242,6 +242,7 @@ def test_draw_names_the_file_by_the_network(
             "cannot be written as no/net.svg: there is",
         ),
         (["lenet5", "-o", "."], 3, "cannot be written as .: that is a folder"),
+        (["MODEL", "-o", "MODEL"], 2, "is what is read here"),
         (["auto"], 2, "it needs DATA: striate draw auto photos/"),
         (["lenet5", "--width", "3"], 2, "--width belongs to networks made of stages"),
     ],
@@ -250,11 +251,12 @@ def test_what_cannot_be_drawn_is_said_and_leaves_nothing(
     arguments: list[str],
     code: int,
     message: str,
+    model: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    result = run("draw", *arguments)
+    result = run("draw", *(model if one == "MODEL" else one for one in arguments))
     assert (result.exit_code, result.stdout) == (code, "")
     assert message in result.stderr
     assert not list(tmp_path.iterdir())

@@ -185,6 +185,15 @@ def test_one_image_and_constant_images_have_a_page() -> None:
     assert "That cannot be told here" in page_of(network, constant).text
 
 
+def test_a_page_without_mistakes_has_all_its_parts() -> None:
+    network, dataset = small([st.Flatten()])
+    right = np.array(
+        [dataset.classes.index(one) for one in network.predict(dataset.images)]
+    )
+    page = page_of(network, Dataset(dataset.images, right, dataset.classes, "right"))
+    assert "There are none: all 12 pictures were recognised." in page.text
+
+
 def test_maps_that_never_fire_are_said_to() -> None:
     network, dataset = small([st.Conv2D(3, 3), st.ReLU(), st.Flatten()])
     bias = np.array([1, -1e6, 1], np.float32)
@@ -288,7 +297,9 @@ def test_a_page_too_large_for_mail_is_said_to_be(
             "page cannot be written as no/r.html",
         ),
         (["MODEL", "digits", "-o", "."], 3, "cannot be written as .: that is a folder"),
+        (["MODEL", "digits", "-o", "MODEL"], 2, "is what is read here"),
         (["MODEL", "digits", "--images", "0"], 2, "0 is not at least 1"),
+        (["MODEL", "digits", "--images", f"{10**9}"], 2, "at most 1000"),
         (["MODEL", "colour"], 3, "has the class 'ant', but the model knows 0, 1, 2"),
     ],
 )

@@ -318,6 +318,8 @@ def test_shift_tells_two_models_beside_each_other(model: Path, strided: Path) ->
         (("--pixels", 32), 2, "moves all out of the input of MODEL, which is 32x32"),
         (("--pixels", 0), 2, "is not at least 1"),
         (("--compared", 1), 2, "is not at least 2"),
+        (("--compared", 10**9), 2, "at most 268435456"),
+        (("--plot", "MODEL"), 2, "is what is read here"),
         (("--beside", "MODEL"), 2, "is MODEL itself"),
         (("--beside", "none.safetensors"), 3, "There is no model file none"),
     ],

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
@@ -41,3 +42,15 @@ def test_notes_are_broken_on_a_terminal_only(tmp_path: Path) -> None:
     assert len(told) > 2
     assert "".join("".join(told).split()).endswith("".join(plain.stderr[7:].split()))
     assert max(len(line) for line in told[2:]) < 80
+
+
+@pytest.mark.parametrize("option", ["-q", "--json"])
+def test_a_result_that_nobody_can_get_is_no_success(option: str) -> None:
+    verb = [sys.executable, "-m", "striate", "summary", "lenet5", option]
+    closed = ["sh", "-c", 'exec "$@" >&-', "sh", *verb]
+    result = subprocess.run(
+        closed, check=False, capture_output=True, text=True, timeout=60
+    )
+    assert result.returncode == 1
+    assert "the result cannot be written: stdout is closed" in result.stderr
+    assert "should not happen" not in result.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import os
@@ -57,8 +58,11 @@ class Console:
         """Give a result: ``text`` to people, ``values`` as one line of JSON to programs.
 
         Raises BrokenPipeError where the reader of a pipe is gone, OSError where there is
-        no room; either is told once and not again when Python ends.
+        no room or stdout was closed from the start; either is told once and not again
+        when Python ends.
         """
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, "the result cannot be written: stdout is closed")
         try:
             click.echo(
                 json.dumps(values) if self.json else on_terminal(text, sys.stdout)

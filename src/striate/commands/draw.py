@@ -47,7 +47,7 @@ def draw(
       striate draw runs/first/images-auto.safetensors -o network.svg
     """
     path = output or f"{Path(model).name.removesuffix('.safetensors')}.svg"
-    check_output("figure", path)
+    check_output("figure", path, model, data)
     network = model_or_network(console, model, data, width, reading)
     name = Path(model).name
     figure = draw_network(network, f"{name}: {network.parameters:,} parameters")

@@ -8,12 +8,15 @@ import click
 
 from .console import Console, common_options
 from .model_and_data import read_model_and_data
-from .options import COUNT
+from .options import WholeNumber
 from .output import check_output, write_output
 from .report import Report
 
 LARGE = 10_000_000
 """Bytes of a page from which on mail servers begin to refuse it."""
+
+MOST_IMAGES = 1000
+"""Single images at most: what every layer makes of all of them is in memory at once."""
 
 
 @click.command()
@@ -24,7 +27,7 @@ LARGE = 10_000_000
 )
 @click.option(
     "--images",
-    type=COUNT,
+    type=WholeNumber(1, MOST_IMAGES),
     default=12,
     show_default=True,
     metavar="N",
@@ -47,7 +50,7 @@ def explain(
       striate explain runs/first/images-auto.safetensors images/ --images 24
     """
     path = output or f"{Path(model).name.removesuffix('.safetensors')}.html"
-    check_output("page", path)
+    check_output("page", path, model, data)
     network, dataset = read_model_and_data(console, model, data)
     report = Report.of(network, dataset)
     from ..report import explain_page, look_inside

@@ -22,6 +22,7 @@ from ..resolve import ResolvedLayer, find_layer
 from ..saving.featurefile import check_file, write_npz
 from .console import Console, common_options
 from .model_and_data import read_parts
+from .output import keep_inputs
 
 if TYPE_CHECKING:
     from ..data.learned import NamedPart
@@ -80,11 +81,13 @@ def features(
     one = find_layer(resolved, layer) if layer else before_classifier(resolved)
     if output:
         check_file(output, ".npz")
+        keep_inputs(output, model, data)
     parts = _chosen(read_parts(console, network, model, data), part)
     name = next(iter(parts.values())).images.name
     path = Path(output or f"{name}-{one.name}.npz")
     if not output:
         check_file(path, ".npz")
+        keep_inputs(str(path), model, data)
     count = sum(len(taken.names) for taken in parts.values())
     shape = count, math.prod(one.output_shape)
     lost = _write(console, path, network, one, parts, shape)

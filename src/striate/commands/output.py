@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+import os
+
+from ..errors import UsageError
 from ..saving.files import check_destination, replace_file, writing
 
 
-def check_output(what: str, path: str) -> None:
-    """Raise DataError where a file could not be written, before it is computed."""
+def keep_inputs(path: str, *inputs: str | None) -> None:
+    """Raise UsageError where a file to write is one of those that a verb reads."""
+    for one in inputs:
+        if (
+            one
+            and os.path.exists(one)
+            and os.path.realpath(one) == os.path.realpath(path)
+        ):
+            raise UsageError(
+                f"{path} is what is read here, and would be overwritten; give another "
+                "file to write."
+            )
+
+
+def check_output(what: str, path: str, *inputs: str | None) -> None:
+    """Refuse, before anything is computed, a file that could not be written.
+
+    Raises DataError for that, UsageError where it is one of the `inputs`.
+    """
+    keep_inputs(path, *inputs)
     with writing(what, path):
         check_destination(path)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from ..arguments import spell
+from ..arguments import LARGEST, spell
 from ..errors import UsageError
 from ..plotting.figure import NEEDED, available, write_png
 from .answers import known_labels
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--compared",
-    type=WholeNumber(2),
+    type=WholeNumber(2, LARGEST),
     metavar="N",
     default=1_000,
     show_default=True,
@@ -78,7 +78,7 @@ def shift(
     if plot and not available():
         raise UsageError(f"{NEEDED}; or leave out --plot.")
     if plot:
-        check_output("picture", plot)
+        check_output("picture", plot, model, data, beside)
     if beside and Path(beside).resolve() == Path(model).resolve():
         raise UsageError(f"--beside {beside} is MODEL itself; give another one.")
     read = [

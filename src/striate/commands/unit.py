@@ -14,7 +14,7 @@ from ..receptive import ReceptiveField, receptive_field
 from ..resolve import find_layer
 from .streams import printable
 
-FORM = re.compile(r"(?P<layer>[^:]+)(:(?P<row>\d{1,9}),(?P<column>\d{1,9}))?")
+FORM = re.compile(r"(?P<layer>[^:]+)(:(?P<row>[0-9]{1,8}),(?P<column>[0-9]{1,8}))?")
 
 
 @dataclass(frozen=True)

@@ -285,13 +285,18 @@ def _sees(layers: list[Layer], wanted: Sides, size: Sides) -> tuple[bool, bool]:
 
 def _rounded(layers: list[Layer], wanted: Sides) -> Sides:
     """The smallest input, in round numbers, in whose middle an object is seen whole."""
-    jump = receptive_field(resolve(layers, (*wanted, 1)), -1).jump
+    field = receptive_field(resolve(layers, (*wanted, 1)), -1)
     size = list(wanted)
     for axis in (0, 1):
-        round_number = max(1, jump[axis] // _TRIED, wanted[axis] // _COARSE)
+        jump, side = field.jump[axis], wanted[axis]
+        round_number = max(1, jump // _TRIED, side // _COARSE)
+        most = max(field.size[axis], side) + 2 * jump
         # It ends: an input as large as the field, of an odd number of steps, has a unit
-        # in its middle that sees all of it.
+        # in its middle that sees all of it. But where a field is hardly larger than the
+        # object, round numbers can all miss that.
         while not _sees(layers, wanted, (size[0], size[1]))[axis]:
+            if size[axis] >= most + round_number and round_number > 1:
+                size[axis], round_number = side, round_number // 2
             size[axis] = (size[axis] // round_number + 1) * round_number
     return size[0], size[1]
 
