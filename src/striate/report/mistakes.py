@@ -28,7 +28,12 @@ def mistakes_section(findings: Findings) -> Markup:
         words = (
             f"There are none: all {counted(report.images, 'picture')} were recognised."
         )
-        return element("section", element("h2", "Mistakes"), element("p", words))
+        return element(
+            "section",
+            element("h2", "Mistakes"),
+            element("p", words),
+            id="mistakes",
+        )
     pairs = confused_pairs(report.confusion)
     words = (
         f"{counted(wrong, 'picture')} of {report.images:,} got a wrong answer. "
