@@ -28,7 +28,8 @@ LARGE = 10_000_000
     default=12,
     show_default=True,
     metavar="N",
-    help="Single images to look at, right answers and mistakes.",
+    help="Single images to look at, at most: a right answer of each class, and "
+    "mistakes.",
 )
 @common_options
 def explain(
