@@ -125,6 +125,12 @@ def test_every_verb_has_help_and_the_common_options(verb: str) -> None:
     assert f"  {verb} " in run("--help").stdout
 
 
+def test_the_list_of_verbs_says_whole_sentences() -> None:
+    verbs = run("--help").stdout.partition("Commands:")[2]
+    assert "train " in verbs
+    assert "..." not in verbs
+
+
 def test_faults_of_our_own_are_told_without_a_traceback(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -224,6 +224,14 @@ def test_draw_writes_networks_and_models(model: Path, tmp_path: Path) -> None:
     assert values["bytes"] == (tmp_path / "model.svg").stat().st_size
 
 
+def test_a_drawing_is_called_after_its_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("design", "--object", 12, "-o", "net.json").exit_code == 0
+    assert run("draw", "net.json").stdout.startswith("figure net.svg, ")
+
+
 def test_draw_names_the_file_by_the_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,10 +12,12 @@ from command_line import last_json, run
 from numpy.typing import NDArray
 
 import striate as st
+from striate import explain
 from striate.commands.report import Report
 from striate.data import Dataset
 from striate.report import Findings, explain_page, look_inside
 from striate.report.chosen import chosen_images
+from striate.report.looks import classes_among
 
 VOID = {"img", "meta", "br", "rect", "line", "path", "circle", "image", "polygon"}
 VOID |= {"polyline", "wbr"}
@@ -119,6 +121,7 @@ def test_the_page_tells_what_a_reader_wants_to_know(
         "together 48,120 numbers were learned here",
         "its receptive field of 14 × 14 pixels",
         "Shown are 12 of 16 maps",
+        "different classes on the average; 8 drawn at random would be of 5.",
         "the strongest",
     ):
         assert words in page.text, words
@@ -219,6 +222,41 @@ def test_classes_without_images_are_named() -> None:
     page = page_of(network, part)
     assert "Nothing can be said of bee: the pictures show none of it." in page.text
     assert "1 of 3 classes untested" not in page.text
+
+
+def test_a_page_without_mistakes_still_has_its_part_of_them() -> None:
+    network, dataset = small([st.Conv2D(3, 3), st.ReLU(), st.Flatten()])
+    answers = np.array(
+        [dataset.classes.index(one) for one in network.predict(dataset.images)]
+    )
+    right = Dataset(dataset.images, answers, dataset.classes, "right")
+    assert "There are none: all 12 pictures were" in page_of(network, right).text
+
+
+def test_a_page_says_when_not_every_class_has_its_picture_on_top() -> None:
+    words = "A picture of each of the first 20 classes; {} are tested."
+    for count in (20, 21):
+        names = [f"class {number}" for number in range(count)]
+        page = page_of(*small([st.Flatten()], classes=names, count=count))
+        assert (words.format(count) in page.text) == (count == 21)
+
+
+def test_how_many_classes_the_best_pictures_of_maps_are_of() -> None:
+    network, _ = small([st.Flatten()], (1, 1, 3))
+    pixels = np.zeros((40, 1, 1, 3), np.uint8)
+    pixels[:10, ..., 0] = 255
+    pixels[::4, ..., 1] = 255
+    top = explain.top_patches(network, pixels, "flatten1", k=8)["flatten1"]
+    labels = np.repeat(np.arange(4), 10)
+    drawn = np.random.default_rng(0)
+    chance = [
+        len(np.unique(labels[drawn.choice(40, 8, replace=False)])) for _ in range(4_000)
+    ]
+    for maps, classes in (([0], 1), ([1], 3), ([0, 1], 2)):
+        found, by_chance = classes_among(top, maps, labels)
+        assert found == classes
+        # four standard errors of the mean of so many draws, which are 1 to 4
+        assert by_chance == pytest.approx(np.mean(chance), abs=4 * 0.5 / 4_000**0.5)
 
 
 def test_names_cannot_break_out_of_the_page() -> None:

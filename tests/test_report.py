@@ -82,7 +82,7 @@ def test_a_report_reads_well() -> None:
         "ant (2 of 3 right, 1 taken for bee)"
     )
     faultless = Report.measure([0], [0], ("ant",))
-    assert str(faultless) == "100.00 % of 1 images (95 % interval 20.65 to 100.00 %)"
+    assert str(faultless) == "100.00 % of 1 image (95 % interval 20.65 to 100.00 %)"
 
 
 def test_json_has_every_class_and_null_where_there_is_none() -> None:

@@ -42,6 +42,7 @@ Examples:
   striate train mnist --run runs/first      with history and settings
   striate test mnist-lenet5.safetensors mnist
   striate predict mnist-lenet5.safetensors photo.png
+  striate explain mnist-lenet5.safetensors mnist      a page on what it has learned
 
 Exit codes: 0 fine, 1 failed while running, 2 wrong usage, 3 a problem with the data
 or a file, 4 a target not met, 130 interrupted.

@@ -23,10 +23,10 @@ CASES = 40  # random cases of the kernels; a second or so
 @click.command()
 @common_options
 def doctor(console: Console, /) -> int:
-    """Show versions, processor, threads and data, and test the kernels.
+    """Show what this machine offers, and test the kernels.
 
-    Compares the fast kernels with the plain reference on random cases; the exit code is
-    1 when they differ. Four environment variables change what is used: STRIATE_ISA,
+    Tells versions, processor, threads and where known data lie. Compares the fast kernels
+    with the plain reference on random cases; the exit code is 1 when they differ. Four environment variables change what is used: STRIATE_ISA,
     STRIATE_CONVOLUTION (auto, or direct: without Winograd's filtering), STRIATE_THREADS
     and STRIATE_DATA.
     """

@@ -33,7 +33,7 @@ def draw(
     output: str | None,
     reading: Reading,
 ) -> int:
-    """Draw a network as volumes, in the manner of the figure of LeNet-5.
+    """Draw a network as volumes, as in the figure of LeNet-5.
 
     MODEL is a model file, NETWORK one of auto, lenet5, lenet5-1998, lenet5-strided, vgg,
     mobilenet and resnet, or a JSON file of `striate design`, made for DATA if given, as
@@ -46,10 +46,11 @@ def draw(
       striate draw resnet photos/ --width 32
       striate draw runs/first/images-auto.safetensors -o network.svg
     """
-    path = output or f"{Path(model).name.removesuffix('.safetensors')}.svg"
+    name = Path(model).name
+    stem = name.removesuffix(".safetensors").removesuffix(".json")
+    path = output or f"{stem}.svg"
     check_output("figure", path, model, data)
     network = model_or_network(console, model, data, width, reading)
-    name = Path(model).name
     figure = draw_network(network, f"{name}: {network.parameters:,} parameters")
     size = write_output("figure", path, figure)
     values = {"file": path, "bytes": size, "parameters": network.parameters}

@@ -31,7 +31,8 @@ MOST_IMAGES = 1000
     default=12,
     show_default=True,
     metavar="N",
-    help="Single images to look at, right answers and mistakes.",
+    help="Single images to look at, at most: a right answer of each class, and "
+    "mistakes.",
 )
 @common_options
 def explain(

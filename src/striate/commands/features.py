@@ -64,9 +64,10 @@ def features(
     layer: str | None,
     part: str,
 ) -> int:
-    """Write what a layer makes of the images of DATA, for other classifiers.
+    """Write the features of the images of DATA, for other tools.
 
-    DATA is whatever `striate train` takes, with any classes; its images are fitted as the
+    Features are what a layer makes of an image; other classifiers learn from them. DATA
+    is whatever `striate train` takes, with any classes; its images are fitted as the
     model's training images were. The file has a row of features for each image, with its
     label, name and part: training, validation or test. NumPy alone reads it.
 

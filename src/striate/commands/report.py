@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..data.listing import counted
 from ..errors import DataError
 from ..training.calibration import expected_calibration_error
 from .answers import Answers, Rejection
@@ -204,7 +205,7 @@ class Report:
         """Say it in up to three lines, without naming the images."""
         low, high = self.interval
         text = (
-            f"{100 * self.accuracy:.2f} % of {self.images:,} images "
+            f"{100 * self.accuracy:.2f} % of {counted(self.images, 'image')} "
             f"(95 % interval {100 * low:.2f} to {100 * high:.2f} %)"
         )
         lines = ["; ".join(filter(None, (text, self.untested_share)))]

@@ -98,7 +98,7 @@ def shift(
         stems = {Path(name).stem for name, _ in measured}
         if len(stems) == len(measured):
             measured = [(Path(name).stem, response) for name, response in measured]
-        write_png(shift_figure(dict(measured), f"shifts of {data}"), plot)
+        write_png(shift_figure(dict(measured), f"shifts of {read[0][2].name}"), plot)
         texts.append(f"picture {plot}")
         values["picture"] = plot
     console.result("\n\n".join(texts), values)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..errors import UsageError
-from ..explain import filter_pictures, map_pictures
+from ..explain import TopPatches, filter_pictures, map_pictures
 from ..explain.pixels import Pixels
 from ..layers import (
     AvgPool2D,
@@ -20,7 +20,7 @@ from ..layers import (
 )
 from ..markup import Markup, element, joined, leaf
 from .findings import PATCHES, Findings
-from .looks import Look
+from .looks import Look, classes_among
 from .pictures import at_most, on_picture, picture, uri
 from .words import breakable, size
 
@@ -39,7 +39,8 @@ def layers_section(findings: Findings) -> Markup:
         f"the pictures tested, at which it answers most strongly (the best {PATCHES} "
         "pictures, one place in each), cut out as one unit sees them. What these patches "
         "have in common is what the map looks for. Below each stands what the picture "
-        "really shows: early maps do not care, late ones do."
+        "really shows: early maps do not care, late ones do. Where one name stands below "
+        "many of them, they may look alike because they are pictures of one thing."
     )
     if learning > len(detailed):
         words += (
@@ -220,16 +221,8 @@ def _maps(findings: Findings, look: Look) -> Markup:
     """Every shown map: its filter and its best patches."""
     patches = look.patches
     assert patches is not None
-    total, shown = look.stage.shape[-1], len(look.maps)
-    note = ""
-    if shown < total:
-        what = "units" if len(look.stage.shape) == 1 else "maps"
-        note = element(
-            "p",
-            f"Shown are {shown} of {total:,} {what}: those that answer most strongly "
-            f"(by the mean of their best {PATCHES}), the strongest first.",
-            class_="note",
-        )
+    notes = " ".join(_notes(findings, look, patches))
+    note = element("p", notes, class_="note") if notes else ""
     filters = _filters(findings, look)
     crops = patches.crops(findings.dataset.images)
     # One scale for all patches of a layer: those at the border are smaller.
@@ -248,6 +241,24 @@ def _maps(findings: Findings, look: Look) -> Markup:
         best = element("div", *figures, class_="patches")
         cards.append(element("div", label, best, class_="card"))
     return joined([note, element("div", *cards, class_="cards")])
+
+
+def _notes(findings: Findings, look: Look, patches: TopPatches) -> Iterator[str]:
+    """Which maps are shown, and how many things they show."""
+    total, shown = look.stage.shape[-1], len(look.maps)
+    what = "unit" if len(look.stage.shape) == 1 else "map"
+    if shown < total:
+        yield (
+            f"Shown are {shown} of {total:,} {what}s: those that answer most strongly "
+            f"(by the mean of their best {PATCHES}), the strongest first."
+        )
+    firing = [number for number in look.maps.tolist() if _fires(look, number)]
+    if firing and len(findings.dataset) > PATCHES:  # else all show the same pictures
+        classes, chance = classes_among(patches, firing, findings.dataset.labels)
+        yield (
+            f"The {PATCHES} pictures of a {what} are of {classes:.1f} different classes "
+            f"on the average; {PATCHES} drawn at random would be of {chance:.1f}."
+        )
 
 
 def _filters(findings: Findings, look: Look) -> dict[int, Markup]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -91,6 +93,24 @@ def strongest_maps(patches: TopPatches, most: int) -> NDArray[np.intp]:
         return np.arange(len(patches.values))
     known = np.nan_to_num(patches.values, nan=-np.inf, posinf=np.inf)
     return np.argsort(-known.mean(axis=1), kind="stable")[:most]
+
+
+def classes_among(
+    patches: TopPatches, maps: Sequence[int], labels: NDArray[Any]
+) -> tuple[float, float]:
+    """Return how many classes the best images of a map are of, and as many at random.
+
+    Both are means: over the maps, and over all ways to draw as many of the images.
+    """
+    images = patches.images[list(maps)]
+    found = [len(np.unique(labels[places[places >= 0]])) for places in images]
+    drawn = min(images.shape[1], len(labels))
+    ways = comb(len(labels), drawn)
+    missed = (
+        comb(len(labels) - count, drawn) / ways
+        for count in np.unique(labels, return_counts=True)[1].tolist()
+    )
+    return float(np.mean(found)), sum(1 - share for share in missed)
 
 
 def learns(stage: Stage) -> bool:

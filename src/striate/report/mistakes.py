@@ -34,7 +34,7 @@ def mistakes_section(findings: Findings) -> Markup:
     pairs = confused_pairs(report.confusion)
     words = (
         f"{counted(wrong, 'picture')} of {report.images:,} got a wrong answer. "
-        "Those of which the network was surest stand first."
+        "Of each kind those of which the network was surest stand first."
     )
     if len(pairs) > _PAIRS:
         words += f" Shown are the {_PAIRS} most frequent of {len(pairs)} confusions."

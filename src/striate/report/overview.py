@@ -9,7 +9,7 @@ import numpy as np
 from ..data.listing import counted
 from ..drawing import draw_network
 from ..explain import input_pixels
-from ..markup import Markup, element
+from ..markup import Markup, element, joined
 from .findings import Findings
 from .pictures import picture, uri
 from .words import breakable, named, percent, size
@@ -124,9 +124,10 @@ def wide(content: Markup, label: str) -> Markup:
 
 def _first_pictures(findings: Findings) -> Markup:
     """A picture of each class, so that everybody knows what this is about."""
-    firsts = np.unique(findings.dataset.labels, return_index=True)[1][:_MOST_PICTURES]
+    every = np.unique(findings.dataset.labels, return_index=True)[1]
+    firsts = every[:_MOST_PICTURES]
     images = input_pixels(findings.network, findings.dataset.images[firsts])
-    return element(
+    strip = element(
         "div",
         *(
             element(
@@ -138,3 +139,7 @@ def _first_pictures(findings: Findings) -> Markup:
         ),
         class_="strip",
     )
+    if len(every) == len(firsts):
+        return strip
+    note = f"A picture of each of the first {len(firsts)} classes; {len(every)} are tested."
+    return joined([strip, element("p", note, class_="note")])

@@ -140,7 +140,8 @@ def _stages(
     if len(input_shape) != 3 or min(input_shape[:2]) < 8:
         raise ShapeError(
             f"{name} needs images of at least 8x8 pixels but gets "
-            f"{spell(input_shape[:2])}; enlarge them, or stack layers of your own."
+            f"{spell(input_shape[:2])}; enlarge them (striate train "
+            "has --size), or stack layers of your own."
         )
     stride = 1
     while max(input_shape[:2]) > _LARGEST_MAP * stride:
