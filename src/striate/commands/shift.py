@@ -75,10 +75,10 @@ def shift(
       striate shift mnist-lenet5.safetensors mnist \\
         --beside mnist-lenet5-strided.safetensors --plot shift.png
     """
-    if plot and not available():
-        raise UsageError(f"{NEEDED}; or leave out --plot.")
     if plot:
         check_output("picture", plot, model, data, beside)
+        if not available():
+            raise UsageError(f"{NEEDED}; or leave out --plot.")
     if beside and Path(beside).resolve() == Path(model).resolve():
         raise UsageError(f"--beside {beside} is MODEL itself; give another one.")
     read = [
