@@ -1,8 +1,8 @@
 // Times kernels alone, on one thread, for kernels.py.
 //
-// kernel_times ISA ROUNDS SECONDS reads a line for each job, a kernel's name and the
-// numbers of its shape in the order of kernels.h, and answers with a line: seconds a
-// call, the multiply-add peak in operations a second, and the speed of streaming
+// kernel_times ISA LANES ROUNDS SECONDS reads a line for each job, a kernel's name and
+// the numbers of its shape in the order of kernels.h, and answers with a line: seconds
+// a call, the multiply-add peak in operations a second, and the speed of streaming
 // within the second-level cache in bytes a second, read and written. The three take
 // turns; each is the median of ROUNDS turns of about SECONDS of the thread's own
 // processor time, so that other processes on the machine hardly matter.
@@ -50,7 +50,9 @@ class Memory {
         }
         return p;
     }
-    float* block(int64_t values) { return floats(values * kLanes); }
+    explicit Memory(int lanes_) : lanes(lanes_) {}
+    float* block(int64_t values) { return floats(values * lanes); }
+    const int lanes;
     std::vector<int32_t> winners;
     std::vector<double> doubles;
     std::vector<uint8_t> pixels;
@@ -94,7 +96,7 @@ Call pooling(const Kernels<float>& k, const std::string& name, const Numbers& n,
     const auto s = shape<PoolShape>(n);
     const int64_t outputs = s.C * s.OH * s.OW;
     float *x = m.block(s.C * s.H * s.W), *y = m.block(outputs);
-    m.winners.resize(size_t(outputs * kLanes + kLanes));
+    m.winners.resize(size_t(outputs * m.lanes + kMostLanes));
     // Aligned by hand: vectors know no alignment beyond their type's.
     int32_t* winner = m.winners.data();
     while (reinterpret_cast<uintptr_t>(winner) % 64) ++winner;
@@ -122,7 +124,7 @@ Call dense(const Kernels<float>& k, const std::string& name, const Numbers& n,
 
 Call normalization(const Kernels<float>& k, const std::string& name, const Numbers& n,
                    Memory& m) {
-    const NormShape s{n.at(0), n.at(1), kLanes, 1e-5};
+    const NormShape s{n.at(0), n.at(1), m.lanes, 1e-5};
     float *x = m.block(s.C * s.P), *y = m.block(s.C * s.P);
     float *mean = m.floats(s.C), *variance = m.floats(s.C), *w = m.floats(s.C);
     for (int64_t c = 0; c < s.C; ++c) variance[c] = 1.0f;
@@ -164,9 +166,9 @@ Call loss(const Kernels<float>& k, const Numbers& n, Memory& m) {
     const int64_t classes = n.at(0);
     float *logits = m.block(classes), *gradient = m.block(classes);
     float* weights = m.block(1);
-    m.winners.assign(2 * kLanes, 0);
-    m.doubles.resize(kLanes);
-    int32_t *labels = m.winners.data(), *correct = labels + kLanes;
+    m.winners.assign(size_t(2 * m.lanes), 0);
+    m.doubles.resize(size_t(m.lanes));
+    int32_t *labels = m.winners.data(), *correct = labels + m.lanes;
     double* values = m.doubles.data();
     return [=] {
         k.softmax_cross_entropy(classes, logits, labels, nullptr, nullptr, weights, 0.0,
@@ -177,9 +179,9 @@ Call loss(const Kernels<float>& k, const Numbers& n, Memory& m) {
 Call gathering(const Kernels<float>& k, const Numbers& n, Memory& m) {
     const auto s = shape<PixelShape>(n);
     const int64_t size = s.height * s.width * s.C;
-    m.pixels.resize(size_t(kLanes * size));
+    m.pixels.resize(size_t(m.lanes * size));
     for (size_t i = 0; i < m.pixels.size(); ++i) m.pixels[i] = uint8_t(i * 7919 >> 5);
-    for (int l = 0; l < kLanes; ++l) m.images.push_back(m.pixels.data() + l * size);
+    for (int l = 0; l < m.lanes; ++l) m.images.push_back(m.pixels.data() + l * size);
     const uint8_t* const* images = m.images.data();
     float *table = m.floats(s.C * 256), *fill = m.floats(s.C);
     float* x = m.block(s.C * s.H * s.W);
@@ -238,12 +240,12 @@ double seconds_of(const Call& call, double seconds) {
 }  // namespace
 
 int main(int count, char** words) {
-    if (count != 4) return 2;
-    const Kernels<float>& kernels = kernels_named(words[1]);
-    const int rounds = std::atoi(words[2]);
-    const double seconds = std::atof(words[3]);
+    if (count != 5) return 2;
+    const Kernels<float>& kernels = kernels_named(words[1]).of(std::atoi(words[2]));
+    const int rounds = std::atoi(words[3]);
+    const double seconds = std::atof(words[4]);
     peak::Burst burst(0);
-    Memory memory;
+    Memory memory(kernels.lanes);
     float* streamed = memory.floats(64 * 1024);
     std::string line;
     while (std::getline(std::cin, line)) {
@@ -252,7 +254,7 @@ int main(int count, char** words) {
         words_of_line >> name;
         Numbers numbers;
         for (int64_t number; words_of_line >> number;) numbers.push_back(number);
-        Memory own;
+        Memory own(kernels.lanes);
         const Call call = call_of(kernels, name, numbers, own);
         std::vector<double> times, peaks, streams;
         for (int i = 0; i < rounds + 1; ++i) {  // the first warms up

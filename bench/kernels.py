@@ -72,7 +72,7 @@ class Program:
 
     def __init__(self, path: Path, isa: str, pace: tuple[int, float]) -> None:
         self._process = subprocess.Popen(
-            [str(path), isa, *map(str, pace)],
+            [str(path), isa, str(LANES), *map(str, pace)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -70,6 +70,7 @@ Augmenter<T>::Augmenter(const Augmentation& settings, uint64_t seed, uint64_t ep
       source_(source),
       sample_weights_(sample_weights),
       kernels_(kernels),
+      lanes_(kernels.lanes),
       framed_(source.shape) {
     const PixelShape& s = source.shape;
     framed_.H += 3;
@@ -77,21 +78,21 @@ Augmenter<T>::Augmenter(const Augmentation& settings, uint64_t seed, uint64_t ep
     framed_.top += 1;
     framed_.left += 1;
     if (settings.moves()) {
-        frame_ = allocate<T>(s.C * framed_.H * framed_.W * kLanes);
-        map_ = allocate<T>(6 * kLanes);
+        frame_ = allocate<T>(s.C * framed_.H * framed_.W * lanes_);
+        map_ = allocate<T>(6 * lanes_);
         warp_.map = map_.get();
     }
     if (settings.elastic > 0.0) {
         warp_.spacing = spacing_of(settings, s);
         warp_.GH = points(s.H, warp_.spacing);
         warp_.GW = points(s.W, warp_.spacing);
-        grid_ = allocate<T>(2 * (warp_.GH + 1) * warp_.GW * kLanes);
+        grid_ = allocate<T>(2 * (warp_.GH + 1) * warp_.GW * lanes_);
         warp_.grid = grid_.get();
-        warp_.scratch = grid_.get() + 2 * warp_.GH * warp_.GW * kLanes;
+        warp_.scratch = grid_.get() + 2 * warp_.GH * warp_.GW * lanes_;
     }
     if (settings.adjusts()) {
-        if (settings.tints()) tint_ = allocate<T>(9 * kLanes);
-        offset_ = allocate<T>(s.C * kLanes);
+        if (settings.tints()) tint_ = allocate<T>(9 * lanes_);
+        offset_ = allocate<T>(s.C * lanes_);
         ranges_ = allocate<T>(3 * s.C);
         T *low = ranges_.get(), *high = low + s.C, *noise = high + s.C;
         for (int64_t c = 0; c < s.C; ++c) {
@@ -103,14 +104,14 @@ Augmenter<T>::Augmenter(const Augmentation& settings, uint64_t seed, uint64_t ep
         if (settings.noise == 0.0) noise = nullptr;
         rule_ = {tint_.get(), gain_, offset_.get(), noise, noise_key_, low, high, box_};
     }
-    if (settings.mixes()) other_ = allocate<T>(s.C * s.H * s.W * kLanes);
+    if (settings.mixes()) other_ = allocate<T>(s.C * s.H * s.W * lanes_);
 }
 
 template <class T>
 void Augmenter<T>::load(const int64_t* row, T* x, Mixing<T>& mixing) {
     make(row, x);
     if (!settings_.mixes()) return;
-    for (int l = 0; l < kLanes; ++l) draw_partner(row[l], l, mixing);
+    for (int l = 0; l < lanes_; ++l) draw_partner(row[l], l, mixing);
     make(mixing.partner, other_.get());
     const PixelShape& s = source_.shape;
     kernels_.blend(s.C * s.H * s.W, mixing.share, other_.get(), x);
@@ -119,13 +120,13 @@ void Augmenter<T>::load(const int64_t* row, T* x, Mixing<T>& mixing) {
 template <class T>
 void Augmenter<T>::make(const int64_t* row, T* x) {
     const PixelShape& s = source_.shape;
-    const uint8_t* images[kLanes];
-    for (int l = 0; l < kLanes; ++l)
+    const uint8_t* images[kMostLanes];
+    for (int l = 0; l < lanes_; ++l)
         images[l] = source_.pixels + row[l] * s.height * s.width * s.C;
     if (settings_.moves()) {
-        for (int l = 0; l < kLanes; ++l) draw_map(row[l], l);
+        for (int l = 0; l < lanes_; ++l) draw_map(row[l], l);
         if (warp_.grid)
-            for (int l = 0; l < kLanes; ++l) draw_grid(row[l], l);
+            for (int l = 0; l < lanes_; ++l) draw_grid(row[l], l);
         kernels_.gather_pixels(framed_, images, source_.table, source_.fill,
                                frame_.get());
         if (settings_.replicate) replicate_edges();
@@ -135,7 +136,7 @@ void Augmenter<T>::make(const int64_t* row, T* x) {
     }
     if (settings_.adjusts()) {
         if (settings_.contrast > 0.0) measure_grey(x);
-        for (int l = 0; l < kLanes; ++l) draw_adjustment(row[l], l);
+        for (int l = 0; l < lanes_; ++l) draw_adjustment(row[l], l);
         kernels_.adjust(s, rule_, x);
     }
 }
@@ -173,7 +174,7 @@ void Augmenter<T>::draw_map(int64_t image, int lane) {
     const double map[6] = {
         keep * hh, keep * hw, hh * from_h + hw * from_w + center_h + 1.0,
         keep * wh, keep * ww, wh * from_h + ww * from_w + center_w + 1.0};
-    for (int i = 0; i < 6; ++i) map_[size_t(i * kLanes + lane)] = T(map[i]);
+    for (int i = 0; i < 6; ++i) map_[size_t(i * lanes_ + lane)] = T(map[i]);
 }
 
 // Uniform coefficients of the size that gives the field its root mean square: along
@@ -185,7 +186,7 @@ void Augmenter<T>::draw_grid(int64_t image, int lane) {
     RandomWords random{};
     for (int64_t i = 0; i < 2 * warp_.GH * warp_.GW; ++i) {
         if (i % 4 == 0) random = draw(seed_, stream_, image, kGrid + uint64_t(i) / 4);
-        grid_[size_t(i * kLanes + lane)] = T(amplitude * sign_of(random.word[i % 4]));
+        grid_[size_t(i * lanes_ + lane)] = T(amplitude * sign_of(random.word[i % 4]));
     }
 }
 
@@ -194,13 +195,13 @@ template <class T>
 void Augmenter<T>::measure_grey(const T* x) {
     const PixelShape& s = source_.shape;
     const int64_t pixels = s.H * s.W;
-    std::fill_n(grey_, kLanes, 0.0);
+    std::fill_n(grey_, lanes_, 0.0);
     for (int64_t c = 0; c < s.C; ++c) {
-        double sums[kLanes] = {};
+        double sums[kMostLanes] = {};
         for (int64_t i = 0; i < pixels; ++i)
-            for (int l = 0; l < kLanes; ++l) sums[l] += double(*x++);
+            for (int l = 0; l < lanes_; ++l) sums[l] += double(*x++);
         const double weight = s.C == 3 ? kGrey[c] : 1.0 / double(s.C);
-        for (int l = 0; l < kLanes; ++l)
+        for (int l = 0; l < lanes_; ++l)
             grey_[l] += weight * (sums[l] / double(pixels) - black(c)) / range(c);
     }
 }
@@ -226,11 +227,11 @@ void Augmenter<T>::draw_adjustment(int64_t image, int lane) {
             toned = 0.0;
             for (int64_t k = 0; k < 3; ++k) {
                 const double factor = tint(saturation, hue, c, k) * range(c) / range(k);
-                tint_[size_t((c * 3 + k) * kLanes + lane)] = T(factor);
+                tint_[size_t((c * 3 + k) * lanes_ + lane)] = T(factor);
                 toned += factor * black(k);
             }
         }
-        offset_[size_t(c * kLanes + lane)] =
+        offset_[size_t(c * lanes_ + lane)] =
             T(black(c) + range(c) * (1.0 - contrast) * mean - gain * toned);
     }
     noise_key_[lane] = covering.word[3];
@@ -239,8 +240,8 @@ void Augmenter<T>::draw_adjustment(int64_t image, int lane) {
         const double first = std::round(
             begin + share_of(covering.word[1 + axis]) * double(length) - side / 2.0);
         const double limit = double(input);
-        box_[2 * axis * kLanes + lane] = int32_t(std::clamp(first, 0.0, limit));
-        box_[(2 * axis + 1) * kLanes + lane] =
+        box_[2 * axis * lanes_ + lane] = int32_t(std::clamp(first, 0.0, limit));
+        box_[(2 * axis + 1) * lanes_ + lane] =
             int32_t(std::clamp(first + side, 0.0, limit));
     };
     cover(0, double(s.top), s.height, s.H);
@@ -270,14 +271,14 @@ void Augmenter<T>::draw_partner(int64_t image, int lane, Mixing<T>& mixing) cons
 // The frame's margin takes the values of the input's edge instead of the background.
 template <class T>
 void Augmenter<T>::replicate_edges() {
-    const int64_t H = source_.shape.H, W = source_.shape.W, width = framed_.W * kLanes;
+    const int64_t H = source_.shape.H, W = source_.shape.W, width = framed_.W * lanes_;
     for (int64_t c = 0; c < framed_.C; ++c) {
         T* plane = frame_.get() + c * framed_.H * width;
         for (int64_t h = 1; h <= H; ++h) {
             T* row = plane + h * width;
-            std::copy_n(row + kLanes, kLanes, row);
+            std::copy_n(row + lanes_, lanes_, row);
             for (int64_t w = W + 1; w < W + 3; ++w)
-                std::copy_n(row + W * kLanes, kLanes, row + w * kLanes);
+                std::copy_n(row + W * lanes_, lanes_, row + w * lanes_);
         }
         std::copy_n(plane + width, width, plane);
         for (int64_t h = H + 1; h < H + 3; ++h)
@@ -291,19 +292,20 @@ void make_augmented(const Augmentation& settings, uint64_t seed, uint64_t epoch,
                     const int64_t* indices, int64_t count, T* out) {
     const PixelShape& s = source.shape;
     const int64_t pixels = s.H * s.W;
+    const int lanes = kernels.lanes;
     Augmenter<T> augmenter(settings, seed, epoch, source, nullptr, kernels);
-    const AlignedArray<T> x = allocate<T>(s.C * pixels * kLanes);
+    const AlignedArray<T> x = allocate<T>(s.C * pixels * lanes);
     Mixing<T> mixing;
-    for (int64_t begin = 0; begin < count; begin += kLanes) {
-        int64_t row[kLanes];
-        for (int l = 0; l < kLanes; ++l)
+    for (int64_t begin = 0; begin < count; begin += lanes) {
+        int64_t row[kMostLanes];
+        for (int l = 0; l < lanes; ++l)
             row[l] = indices[std::min(begin + l, count - 1)];
         augmenter.load(row, x.get(), mixing);
-        for (int l = 0; l < kLanes && begin + l < count; ++l)
+        for (int l = 0; l < lanes && begin + l < count; ++l)
             for (int64_t i = 0; i < pixels; ++i)
                 for (int64_t c = 0; c < s.C; ++c)
                     out[((begin + l) * pixels + i) * s.C + c] =
-                        x[(c * pixels + i) * kLanes + l];
+                        x[(c * pixels + i) * lanes + l];
     }
 }
 

@@ -39,8 +39,8 @@ struct Augmentation {
 // Which image each of a block was mixed with, and its share, at most a half.
 template <class T>
 struct Mixing {
-    int64_t partner[kLanes];
-    alignas(64) T share[kLanes];
+    int64_t partner[kMostLanes];
+    alignas(64) T share[kMostLanes];
 };
 
 // Makes augmented blocks; one for each thread, with the memory it needs.
@@ -79,14 +79,15 @@ class Augmenter {
     const Source<T>& source_;
     const float* sample_weights_;
     const Kernels<T>& kernels_;
+    const int lanes_;
     PixelShape framed_;  // the source's shape, with a margin around the input
     AlignedArray<T> frame_, map_, grid_, tint_, offset_, ranges_, other_;
     Warp<T> warp_{};
     Adjustment<T> rule_{};
-    double grey_[kLanes] = {};
-    alignas(64) T gain_[kLanes] = {};
-    alignas(64) uint32_t noise_key_[kLanes] = {};
-    int32_t box_[4 * kLanes] = {};
+    double grey_[kMostLanes] = {};
+    alignas(64) T gain_[kMostLanes] = {};
+    alignas(64) uint32_t noise_key_[kMostLanes] = {};
+    int32_t box_[4 * kMostLanes] = {};
 };
 
 // out[count][H][W][C]: what training sees of the images named by indices[count].

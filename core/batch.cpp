@@ -5,7 +5,8 @@
 namespace striate {
 
 template <class T>
-BatchNorms<T>::BatchNorms(const Plan<T>& plan, int64_t blocks) : plan_(plan) {
+BatchNorms<T>::BatchNorms(const Plan<T>& plan, int64_t blocks, int lanes)
+    : plan_(plan), lanes_(lanes) {
     const std::vector<Step>& steps = plan.steps();
     parts_.resize(steps.size());
     statistics_.resize(steps.size());
@@ -45,8 +46,8 @@ void BatchNorms<T>::merge(size_t step, int64_t images) {
     const int64_t C = s.in.C, pixels = s.in.H * s.in.W;
     for (int64_t c = 0; c < C; ++c) {
         double count = 0.0, mean = 0.0, deviation = 0.0;
-        for (int64_t b = 0; b < blocks_of(images); ++b) {
-            const int64_t real = std::min<int64_t>(kLanes, images - b * kLanes);
+        for (int64_t b = 0; b < blocks_of(images, lanes_); ++b) {
+            const int64_t real = std::min<int64_t>(lanes_, images - b * lanes_);
             const double more = double(real * pixels), all = count + more;
             const double off = parts_[step].first[size_t(b * C + c)] - mean;
             deviation +=
@@ -66,7 +67,7 @@ void BatchNorms<T>::merge_gradients(size_t step, int64_t images, T* gradient) {
     const double values = double(images * s.in.H * s.in.W);
     for (int64_t c = 0; c < C; ++c) {
         double dw = 0.0, db = 0.0;
-        for (int64_t b = 0; b < blocks_of(images); ++b) {
+        for (int64_t b = 0; b < blocks_of(images, lanes_); ++b) {
             dw += parts_[step].first[size_t(b * C + c)];
             db += parts_[step].second[size_t(b * C + c)];
         }

@@ -12,8 +12,8 @@ namespace striate {
 template <class T>
 class BatchNorms {
   public:
-    // Room for batches of up to so many blocks.
-    BatchNorms(const Plan<T>& plan, int64_t blocks);
+    // Room for batches of up to so many blocks, each of so many lanes.
+    BatchNorms(const Plan<T>& plan, int64_t blocks, int lanes);
 
     // The batch_norm steps, from below.
     const std::vector<size_t>& steps() const { return steps_; }
@@ -40,6 +40,7 @@ class BatchNorms {
     };
 
     const Plan<T>& plan_;
+    const int lanes_;
     std::vector<size_t> steps_;
     std::vector<Parts> parts_;  // by step
     BatchStatistics<T> statistics_;

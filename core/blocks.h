@@ -11,8 +11,13 @@
 
 namespace striate {
 
-inline int64_t blocks_of(int64_t images) { return (images + kLanes - 1) / kLanes; }
-inline int64_t padded(int64_t count) { return (count + kLanes - 1) / kLanes * kLanes; }
+inline int64_t blocks_of(int64_t images, int lanes) {
+    return (images + lanes - 1) / lanes;
+}
+// The next multiple of 16: whole vectors of any table.
+inline int64_t padded(int64_t count) {
+    return (count + kMostLanes - 1) / kMostLanes * kMostLanes;
+}
 
 // The most slices of a batch, and blocks that threads share.
 constexpr int64_t kSlices = 8;
@@ -27,10 +32,10 @@ inline bool splits(int64_t blocks, int threads) {
 
 // The images order[begin] ... order[end - 1], or begin ... end - 1 without an order, as
 // many of them as a block holds.
-inline Block block_at(const int64_t* order, int64_t begin, int64_t end) {
+inline Block block_at(const int64_t* order, int64_t begin, int64_t end, int lanes) {
     Block block;
-    block.real = int(std::min<int64_t>(kLanes, end - begin));
-    for (int l = 0; l < kLanes; ++l) {
+    block.real = int(std::min<int64_t>(lanes, end - begin));
+    for (int l = 0; l < lanes; ++l) {
         const int64_t at = begin + (l < block.real ? l : 0);
         block.row[l] = order ? order[at] : at;
     }

@@ -35,8 +35,8 @@ void Checker::run(int cases) {
 }
 
 void Checker::fail(const std::string& what) {
-    failures.push_back(std::string(fast_.name) + ", case " + std::to_string(case_) +
-                       ": " + what);
+    failures.push_back(std::string(fast_.name) + ", " + std::to_string(lanes_) +
+                       " lanes, case " + std::to_string(case_) + ": " + what);
 }
 
 void Checker::compare(const std::string& what, const Floats& got, const Doubles& wanted,
@@ -73,11 +73,16 @@ void Checker::adjoint(const std::string& what, double one, double other,
              std::to_string(other));
 }
 
-std::vector<std::string> check_kernels(const Kernels<float>& table, uint64_t seed,
+std::vector<std::string> check_kernels(const KernelSet<float>& tables, uint64_t seed,
                                        int cases) {
-    Checker checker(table, seed);
-    checker.run(cases);
-    return checker.failures;
+    std::vector<std::string> failures;
+    for (const Kernels<float>* table : {&tables.wide, &tables.narrow}) {
+        Checker checker(*table, seed);
+        checker.run(cases);
+        failures.insert(failures.end(), checker.failures.begin(),
+                        checker.failures.end());
+    }
+    return failures;
 }
 
 }  // namespace striate

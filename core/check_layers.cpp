@@ -38,8 +38,8 @@ std::string named(const ConvShape& s) {
 void Checker::convolution(Sampler& sample) {
     const ConvShape s = sample_conv(sample);
     const int64_t taps = s.C / s.groups * s.KH * s.KW;
-    const Floats x(s.C * s.H * s.W * kLanes, sample), w(s.O * taps, sample);
-    const Floats bias(s.O, sample), dy(s.O * s.OH * s.OW * kLanes, sample);
+    const Floats x(s.C * s.H * s.W * lanes_, sample), w(s.O * taps, sample);
+    const Floats bias(s.O, sample), dy(s.O * s.OH * s.OW * lanes_, sample);
     const bool biased = sample.between(0, 1);
     const std::string name = named(s);
     const Doubles X = widen(x), W = widen(w), B = widen(bias), DY = widen(dy);
@@ -68,13 +68,13 @@ void Checker::convolution(Sampler& sample) {
     fast_.conv_weight_gradient(s, x.data(), dy.data(), dw.data(), db.data());
     wide_.conv_weight_gradient(s, X.data(), DY.data(), DW.data(), DB.data());
     wide_.conv_weight_gradient(s, aX.data(), aDY.data(), aDW.data(), aDB.data());
-    const int64_t terms = s.OH * s.OW * kLanes + 1;
+    const int64_t terms = s.OH * s.OW * lanes_ + 1;
     compare_sums("conv_weight_gradient " + name, dw, DW, aDW, terms);
     compare_sums("conv bias gradient " + name, db, DB, aDB, terms);
 
     if (s.groups == 1) {
         const int64_t o = sample.between(0, s.O), c = sample.between(0, s.C - 1);
-        const int64_t upper = o * s.OH * s.OW * kLanes, lower = c * s.H * s.W * kLanes;
+        const int64_t upper = o * s.OH * s.OW * lanes_, lower = c * s.H * s.W * lanes_;
         Floats Y2(y.count(), 7.0f), DX2(dx.count(), 7.0f), DW2(dw.count(), 0.25f);
         Floats DB2(s.O, 0.25f);
         for (const auto& [first, last] :
@@ -120,12 +120,12 @@ PoolShape sample_pool(Sampler& sample) {
 
 void Checker::pooling(Sampler& sample) {
     const PoolShape s = sample_pool(sample);
-    Floats x(s.C * s.H * s.W * kLanes, sample);
+    Floats x(s.C * s.H * s.W * lanes_, sample);
     // Few distinct values: ties, which go to the first in row-major order.
     const bool ties = sample.between(0, 1);
     if (ties)
         for (int64_t i = 0; i < x.count(); ++i) x[i] = std::round(x[i] * 2.0f);
-    const int64_t outputs = s.C * s.OH * s.OW * kLanes;
+    const int64_t outputs = s.C * s.OH * s.OW * lanes_;
     const Floats dy(outputs, sample);
     const Doubles X = widen(x), DY = widen(dy), aX = widen(x, true),
                   aDY = widen(dy, true);
@@ -162,14 +162,14 @@ void Checker::pooling(Sampler& sample) {
 
 void Checker::dense(Sampler& sample) {
     const int64_t D = sample.between(1, 70), O = sample.between(1, 33);
-    const int64_t N = sample.between(1, 3) * kLanes;
+    const int64_t N = sample.between(1, 3) * lanes_;
     const int64_t x_stride = (D + 15) / 16 * 16, dy_stride = (O + 15) / 16 * 16;
-    const Floats x(D * kLanes, sample), w(O * D, sample), bias(O, sample);
-    const Floats dy(O * kLanes, sample);
+    const Floats x(D * lanes_, sample), w(O * D, sample), bias(O, sample);
+    const Floats dy(O * lanes_, sample);
     const Doubles X = widen(x), W = widen(w), B = widen(bias), DY = widen(dy);
     const Doubles aX = widen(x, true), aW = widen(w, true), aB = widen(bias, true),
                   aDY = widen(dy, true);
-    Floats y(O * kLanes, 7.0f), dx(D * kLanes, 7.0f);
+    Floats y(O * lanes_, 7.0f), dx(D * lanes_, 7.0f);
     Doubles Y(y.count()), aY(y.count()), DX(dx.count()), aDX(dx.count());
     fast_.dense_forward(D, O, x.data(), w.data(), bias.data(), y.data());
     wide_.dense_forward(D, O, X.data(), W.data(), B.data(), Y.data());
@@ -184,14 +184,14 @@ void Checker::dense(Sampler& sample) {
     Floats Y2(y.count(), 7.0f), DX2(dx.count(), 7.0f);
     fast_.dense_forward(D, unit, x.data(), w.data(), bias.data(), Y2.data());
     fast_.dense_forward(D, O - unit, x.data(), w.data() + unit * D, bias.data() + unit,
-                        Y2.data() + unit * kLanes);
+                        Y2.data() + unit * lanes_);
     fast_.dense_input_gradient(D, O, 0, input, w.data(), dy.data(), DX2.data());
     fast_.dense_input_gradient(D, O, input, D, w.data(), dy.data(),
-                               DX2.data() + input * kLanes);
+                               DX2.data() + input * lanes_);
     compare_bits("dense_forward by rows", Y2, y);
     compare_bits("dense_input_gradient by rows", DX2, dx);
 
-    Doubles plain(O * kLanes);
+    Doubles plain(O * lanes_);
     wide_.dense_forward(D, O, X.data(), W.data(), nullptr, plain.data());
     adjoint("dense_input_gradient", dot(plain, DY), dot(X, DX), dot(aY, aDY));
 
@@ -221,9 +221,9 @@ void Checker::normalization(Sampler& sample) {
     s.C = sample.between(1, 4);
     // Beyond one run of float sums now and then.
     s.P = sample.between(1, sample.between(0, 3) ? 40 : 600);
-    s.real = int(sample.between(1, kLanes));
+    s.real = int(sample.between(1, lanes_));
     s.epsilon = 1e-5;
-    const int64_t values = s.C * s.P * kLanes;
+    const int64_t values = s.C * s.P * lanes_;
     const std::string name = " C=" + std::to_string(s.C) + " P=" + std::to_string(s.P) +
                              " real=" + std::to_string(s.real);
     Floats x(values, sample), dy(values, sample), variance(s.C, sample);
@@ -231,7 +231,7 @@ void Checker::normalization(Sampler& sample) {
     const float offset = sample.between(0, 1) ? 100.0f : 0.0f;
     for (int64_t i = 0; i < values; ++i) x[i] += offset;
     for (int64_t i = 0; i < values; ++i)
-        if (i % kLanes >= s.real) dy[i] = 0.0f;
+        if (i % lanes_ >= s.real) dy[i] = 0.0f;
     for (int64_t c = 0; c < s.C; ++c) variance[c] = std::fabs(variance[c]) + 0.1f;
     Floats mean(s.C, sample), w(s.C, sample), bias(s.C, sample);
     for (int64_t c = 0; c < s.C; ++c) mean[c] += offset;
@@ -256,7 +256,7 @@ void Checker::normalization(Sampler& sample) {
     fast_.norm_forward(s, x.data(), mean.data(), variance.data(), w.data(), bias.data(),
                        y.data());
     wide_.norm_forward(s, X.data(), M.data(), V.data(), W.data(), B.data(), Y.data());
-    const auto channel = [&](int64_t i) { return i / (s.P * kLanes); };
+    const auto channel = [&](int64_t i) { return i / (s.P * lanes_); };
     const auto scale = [&](int64_t i) {
         const int64_t c = channel(i);
         return std::fabs(W[c]) / std::sqrt(V[c] + s.epsilon);
@@ -272,7 +272,7 @@ void Checker::normalization(Sampler& sample) {
                                Second.data());
     for (int64_t c = 0; c < s.C; ++c) {
         double sum = 0.0, product = 0.0;
-        for (int64_t i = c * s.P * kLanes; i < (c + 1) * s.P * kLanes; ++i) {
+        for (int64_t i = c * s.P * lanes_; i < (c + 1) * s.P * lanes_; ++i) {
             sum += std::fabs(DY[i]);
             product += std::fabs(DY[i]) * off(i) / std::sqrt(V[c] + s.epsilon);
         }
@@ -315,7 +315,7 @@ void Checker::activations(Sampler& sample) {
                                     {Activation::tanh, 0.0, 1.0, 1.0},
                                     {Activation::tanh, 0.0, 1.7159, 2.0 / 3.0},
                                     {Activation::sigmoid, 0.0, 1.0, 1.0}};
-    const int64_t count = sample.between(1, 9), values = count * kLanes;
+    const int64_t count = sample.between(1, 9), values = count * lanes_;
     for (const ActivationRule& rule : rules) {
         Floats x(values, sample), y(values);
         const float reach = float(sample.between(1, 40));

@@ -5,7 +5,7 @@
 namespace striate {
 
 namespace {
-constexpr int64_t kRoom = kLanes - 1;  // behind activations
+constexpr int64_t kRoom = kMostLanes - 1;  // behind activations
 }
 
 void Checker::single_convolution(Sampler& sample) {

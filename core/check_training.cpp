@@ -8,17 +8,17 @@ namespace striate {
 void Checker::loss(Sampler& sample) {
     const int64_t K = sample.between(1, 13);
     const double smoothing = sample.between(0, 1) ? 0.1 : 0.0;
-    Floats logits(K * kLanes, sample), gradient(K * kLanes), weights(kLanes, sample);
-    int32_t labels[kLanes], correct[kLanes], Correct[kLanes];
-    double loss[kLanes], Loss[kLanes];
+    Floats logits(K * lanes_, sample), gradient(K * lanes_), weights(lanes_, sample);
+    int32_t labels[kMostLanes], correct[kMostLanes], Correct[kMostLanes];
+    double loss[kMostLanes], Loss[kMostLanes];
     const float reach = float(sample.between(1, 30));
     // Rounded half of the time: equal logits, where the first class wins.
     const bool ties = sample.between(0, 1);
     for (int64_t i = 0; i < logits.count(); ++i)
         logits[i] = ties ? std::round(logits[i] * 3.0f) : logits[i] * reach;
-    int32_t partners[kLanes];
-    Floats shares(kLanes, sample);
-    for (int l = 0; l < kLanes; ++l) {
+    int32_t partners[kMostLanes];
+    Floats shares(lanes_, sample);
+    for (int l = 0; l < lanes_; ++l) {
         labels[l] = int32_t(sample.between(-1, K - 1));
         partners[l] = int32_t(sample.between(0, K - 1));
         shares[l] = std::fabs(shares[l]) / 2.0f;
@@ -26,7 +26,7 @@ void Checker::loss(Sampler& sample) {
     const bool mixed = sample.between(0, 1);
     const Doubles Logits = widen(logits), Weights = widen(weights);
     const Doubles Shares = widen(shares);
-    Doubles Gradient(K * kLanes);
+    Doubles Gradient(K * lanes_);
     fast_.softmax_cross_entropy(K, logits.data(), labels, mixed ? partners : nullptr,
                                 shares.data(), weights.data(), smoothing,
                                 gradient.data(), loss, correct);
@@ -35,12 +35,12 @@ void Checker::loss(Sampler& sample) {
                                 Gradient.data(), Loss, Correct);
     const double unit = kFunction * std::sqrt(double(K)) * (3.0 + 2.0 * reach);
     compare("softmax_cross_entropy", gradient, Gradient, [&](int64_t) { return unit; });
-    for (int l = 0; l < kLanes; ++l) {
+    for (int l = 0; l < lanes_; ++l) {
         if (std::fabs(loss[l] - Loss[l]) > unit) fail("softmax_cross_entropy: loss");
         if (correct[l] != Correct[l]) fail("softmax_cross_entropy: correct");
     }
-    Floats p(K * kLanes);
-    Doubles P(K * kLanes);
+    Floats p(K * lanes_);
+    Doubles P(K * lanes_);
     fast_.softmax(K, logits.data(), p.data());
     wide_.softmax(K, Logits.data(), P.data());
     compare("softmax", p, P, [&](int64_t) { return unit; });
@@ -117,21 +117,21 @@ void Checker::input(Sampler& sample) {
     s.H = s.height + s.top + sample.between(0, 2);
     s.W = s.width + s.left + sample.between(0, 2);
     const int64_t size = s.height * s.width * s.C;
-    Guarded<uint8_t> pixels(kLanes * size);
-    const uint8_t* images[kLanes];
+    Guarded<uint8_t> pixels(lanes_ * size);
+    const uint8_t* images[kMostLanes];
     for (int64_t i = 0; i < pixels.count(); ++i)
         pixels[i] = uint8_t(sample.between(0, 255));
-    for (int l = 0; l < kLanes; ++l) images[l] = pixels.data() + l * size;
+    for (int l = 0; l < lanes_; ++l) images[l] = pixels.data() + l * size;
     const Floats table(s.C * 256, sample), fill(s.C, sample);
-    Floats x(s.C * s.H * s.W * kLanes);
+    Floats x(s.C * s.H * s.W * lanes_);
     Doubles X(x.count());
     fast_.gather_pixels(s, images, table.data(), fill.data(), x.data());
     wide_.gather_pixels(s, images, table.data(), fill.data(), X.data());
     compare("gather_pixels", x, X, [](int64_t) { return 0.0; });
 
     const int64_t count = s.C * s.H * s.W, stride = (count + 15) / 16 * 16;
-    Floats rows(kLanes * stride, 0.0f);
-    Doubles Rows(kLanes * stride);
+    Floats rows(lanes_ * stride, 0.0f);
+    Doubles Rows(lanes_ * stride);
     fast_.lanes_to_rows(count, x.data(), rows.data(), stride);
     wide_.lanes_to_rows(count, X.data(), Rows.data(), stride);
     compare("lanes_to_rows", rows, Rows, [](int64_t) { return 0.0; });
@@ -142,24 +142,24 @@ void Checker::augmentation(Sampler& sample) {
     s.C = sample.between(0, 1) ? 3 : sample.between(1, 4);
     s.H = sample.between(1, 12);
     s.W = sample.between(1, 12);
-    const int64_t values = s.C * s.H * s.W * kLanes;
-    const Floats frame(s.C * (s.H + 3) * (s.W + 3) * kLanes, sample);
+    const int64_t values = s.C * s.H * s.W * lanes_;
+    const Floats frame(s.C * (s.H + 3) * (s.W + 3) * lanes_, sample);
     const Doubles Frame = widen(frame);
     Warp<float> warp{};
     Warp<double> Warped{};
     // Some images leave the frame altogether.
-    Floats map(6 * kLanes, sample);
+    Floats map(6 * lanes_, sample);
     for (int64_t i = 0; i < map.count(); ++i)
-        map[i] *= i / kLanes % 3 == 2 ? 12.0f : 1.5f;
+        map[i] *= i / lanes_ % 3 == 2 ? 12.0f : 1.5f;
     const Doubles Map = widen(map);
     warp.map = map.data();
     Warped.map = Map.data();
     warp.spacing = Warped.spacing = double(sample.between(2, 9)) / 2.0;
     warp.GH = Warped.GH = int64_t(double(s.H - 1) / warp.spacing) + 4;
     warp.GW = Warped.GW = int64_t(double(s.W - 1) / warp.spacing) + 4;
-    const Floats grid(2 * warp.GH * warp.GW * kLanes, sample);
+    const Floats grid(2 * warp.GH * warp.GW * lanes_, sample);
     const Doubles Grid = widen(grid);
-    Floats scratch(2 * warp.GW * kLanes);
+    Floats scratch(2 * warp.GW * lanes_);
     warp.scratch = scratch.data();
     if (sample.between(0, 1)) {
         warp.grid = grid.data();
@@ -174,23 +174,23 @@ void Checker::augmentation(Sampler& sample) {
     // and moving it by d changes the value by at most 2 d along each axis.
     compare("resample", x, X, [](int64_t) { return 2 * 2 * 10 * kUnit * 49.0; });
 
-    const Floats tint(9 * kLanes, sample), gain(kLanes, sample),
-        offset(s.C * kLanes, sample);
+    const Floats tint(9 * lanes_, sample), gain(lanes_, sample),
+        offset(s.C * lanes_, sample);
     Floats noise(s.C, sample), low(s.C, -1.5f), high(s.C, 1.25f);
     for (int64_t c = 0; c < s.C; ++c) noise[c] *= 0.01f;
     const Doubles Tint = widen(tint), Gain = widen(gain), Offset = widen(offset),
                   Noise = widen(noise), Low = widen(low), High = widen(high);
-    uint32_t keys[kLanes];
-    int32_t box[4 * kLanes];
-    for (int l = 0; l < kLanes; ++l) {
+    uint32_t keys[kMostLanes];
+    int32_t box[4 * kMostLanes];
+    for (int l = 0; l < lanes_; ++l) {
         keys[l] = uint32_t(sample.between(0, 0xffffffff));
         for (int axis = 0; axis < 2; ++axis) {
             const int64_t side = axis ? s.W : s.H, first = sample.between(0, side);
-            box[2 * axis * kLanes + l] = int32_t(first);
-            box[(2 * axis + 1) * kLanes + l] = int32_t(sample.between(first, side));
+            box[2 * axis * lanes_ + l] = int32_t(first);
+            box[(2 * axis + 1) * lanes_ + l] = int32_t(sample.between(first, side));
         }
     }
-    alignas(64) uint32_t noise_key[kLanes];
+    alignas(64) uint32_t noise_key[kMostLanes];
     std::memcpy(noise_key, keys, sizeof keys);
     const bool tinted = s.C == 3 && sample.between(0, 1), noisy = sample.between(0, 1);
     X = widen(x);
@@ -210,8 +210,8 @@ void Checker::augmentation(Sampler& sample) {
     Floats other(values, sample);
     const Doubles Other = widen(other);
     X = widen(x);
-    fast_.blend(values / kLanes, gain.data(), other.data(), x.data());
-    wide_.blend(values / kLanes, Gain.data(), Other.data(), X.data());
+    fast_.blend(values / lanes_, gain.data(), other.data(), x.data());
+    wide_.blend(values / lanes_, Gain.data(), Other.data(), X.data());
     compare("blend", x, X, [](int64_t) { return 3 * kUnit * 3.0; });
 }
 

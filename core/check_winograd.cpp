@@ -78,13 +78,13 @@ void add_products(const Points& p, const Points& v, Points& sum) {
 // What lies at (row, column) of [H][W][L] in a lane; zero outside.
 template <size_t N>
 Matrix<N, N> cut_out(const double* plane, int64_t H, int64_t W, int64_t row,
-                     int64_t column, int64_t lane) {
+                     int64_t column, int64_t lane, int64_t lanes) {
     Matrix<N, N> x{};
     for (size_t i = 0; i < N; ++i)
         for (size_t j = 0; j < N; ++j) {
             const int64_t h = row + int64_t(i), w = column + int64_t(j);
             if (h >= 0 && h < H && w >= 0 && w < W)
-                x[i][j] = plane[(h * W + w) * kLanes + lane];
+                x[i][j] = plane[(h * W + w) * lanes + lane];
         }
     return x;
 }
@@ -95,21 +95,22 @@ template <size_t K>
 struct Pass {
     static constexpr int64_t M = 7 - K;
     int64_t C, H, W, row, column;
-    int64_t O, out_H, out_W, top, left, rows, columns;
+    int64_t O, out_H, out_W, top, left, rows, columns, lanes;
 
     // Calls visit(row in the window, column in the window, lane) for every tile.
     template <class Visit>
     void for_each_tile(Visit visit) const {
         for (int64_t h = 0; h < rows; h += M)
             for (int64_t w = 0; w < columns; w += M)
-                for (int64_t l = 0; l < kLanes; ++l) visit(h, w, l);
+                for (int64_t l = 0; l < lanes; ++l) visit(h, w, l);
     }
     std::vector<Points> patches(const Doubles& x, int64_t h, int64_t w,
                                 int64_t l) const {
         std::vector<Points> all;
         for (int64_t c = 0; c < C; ++c)
-            all.push_back(spread(kPatches, cut_out<6>(x.data() + c * H * W * kLanes, H,
-                                                      W, row + h, column + w, l)));
+            all.push_back(
+                spread(kPatches, cut_out<6>(x.data() + c * H * W * lanes, H, W, row + h,
+                                            column + w, l, lanes)));
         return all;
     }
 };
@@ -122,7 +123,7 @@ Doubles terms_of_pass(const Pass<K>& s, const Doubles& x,
     std::vector<Points> points;
     for (const Matrix<K, K>& kernel : kernels)
         points.push_back(spread(kKernels<K>, kernel));
-    Doubles y(s.O * s.out_H * s.out_W * kLanes);
+    Doubles y(s.O * s.out_H * s.out_W * s.lanes);
     s.for_each_tile([&](int64_t h, int64_t w, int64_t l) {
         const std::vector<Points> patches = s.patches(x, h, w, l);
         for (int64_t o = 0; o < s.O; ++o) {
@@ -133,7 +134,7 @@ Doubles terms_of_pass(const Pass<K>& s, const Doubles& x,
             for (int64_t i = 0; i < s.M && h + i < s.rows; ++i)
                 for (int64_t j = 0; j < s.M && w + j < s.columns; ++j)
                     y[((o * s.out_H + s.top + h + i) * s.out_W + s.left + w + j) *
-                          kLanes +
+                          s.lanes +
                       l] = tile[size_t(i)][size_t(j)];
         }
     });
@@ -147,9 +148,10 @@ Doubles terms_of_weights(const Pass<K>& s, const Doubles& x, const Doubles& dy) 
     s.for_each_tile([&](int64_t h, int64_t w, int64_t l) {
         const std::vector<Points> patches = s.patches(x, h, w, l);
         for (int64_t o = 0; o < s.O; ++o) {
-            const Points above = spread(
-                kSums<7 - K>, cut_out<7 - K>(dy.data() + o * s.out_H * s.out_W * kLanes,
-                                             s.out_H, s.out_W, h, w, l));
+            const Points above =
+                spread(kSums<7 - K>,
+                       cut_out<7 - K>(dy.data() + o * s.out_H * s.out_W * s.lanes,
+                                      s.out_H, s.out_W, h, w, l, s.lanes));
             for (int64_t c = 0; c < s.C; ++c)
                 add_products(above, patches[size_t(c)], sums[size_t(o * s.C + c)]);
         }
@@ -196,8 +198,8 @@ void Checker::winograd(Sampler& sample) {
                              " C=" + std::to_string(s.C) + " O=" + std::to_string(s.O) +
                              " out=" + std::to_string(s.OH) + "x" +
                              std::to_string(s.OW);
-    const Floats x(s.C * s.H * s.W * kLanes, sample), w(s.O * s.C * taps, sample);
-    const Floats bias(s.O, sample), dy(s.O * s.OH * s.OW * kLanes, sample);
+    const Floats x(s.C * s.H * s.W * lanes_, sample), w(s.O * s.C * taps, sample);
+    const Floats bias(s.O, sample), dy(s.O * s.OH * s.OW * lanes_, sample);
     const bool biased = sample.between(0, 1);
     const Doubles X = widen(x), W = widen(w), B = widen(bias), DY = widen(dy);
     const Doubles aX = widen(x, true), aW = widen(w, true), aDY = widen(dy, true);
@@ -216,10 +218,11 @@ void Checker::winograd(Sampler& sample) {
                            y.data(), scratch.data());
     wide_.winograd_forward(shape, X.data(), W.data(), biased ? B.data() : nullptr,
                            Y.data(), nullptr);
-    const Pass<K> forward = {s.C, s.H, s.W, 0, 0, s.O, s.OH, s.OW, 0, 0, s.OH, s.OW};
+    const Pass<K> forward = {s.C,  s.H, s.W, 0,    0,    s.O,   s.OH,
+                             s.OW, 0,   0,   s.OH, s.OW, lanes_};
     Doubles terms = terms_of_pass(forward, aX, kernels);
     for (int64_t i = 0; biased && i < terms.count(); ++i)
-        terms[i] += std::fabs(B[i / (s.OH * s.OW * kLanes)]);
+        terms[i] += std::fabs(B[i / (s.OH * s.OW * lanes_)]);
     compare_sums("winograd_forward" + name, y, Y, terms, s.C + kRoundings);
 
     Floats dx(x.count(), 7.0f);
@@ -239,7 +242,8 @@ void Checker::winograd(Sampler& sample) {
                               shape.top,
                               shape.left,
                               shape.rows,
-                              shape.columns};
+                              shape.columns,
+                              lanes_};
     compare_sums("winograd_input_gradient" + name, dx, DX,
                  terms_of_pass(backward, aDY, turned), s.O + kRoundings);
 
@@ -254,13 +258,13 @@ void Checker::winograd(Sampler& sample) {
     const int64_t tiles =
         (s.OH + forward.M - 1) / forward.M * ((s.OW + forward.M - 1) / forward.M);
     for (int64_t i = 0; i < terms.count(); ++i) terms[i] += 0.25;
-    for (int64_t i = 0; i < dy.count(); ++i) aDB[i / (s.OH * s.OW * kLanes)] += aDY[i];
+    for (int64_t i = 0; i < dy.count(); ++i) aDB[i / (s.OH * s.OW * lanes_)] += aDY[i];
     compare_sums("winograd_weight_gradient" + name, dw, DW, terms,
-                 tiles * kLanes + kRoundings);
+                 tiles * lanes_ + kRoundings);
     compare_sums("winograd bias gradient" + name, db, DB, aDB,
-                 s.OH * s.OW * kLanes + 1);
+                 s.OH * s.OW * lanes_ + 1);
     // Threads share a convolution by its channels: the bits must not show it.
-    const int64_t cut = s.C / 2, cut_out = s.O / 2, pixels = s.OH * s.OW * kLanes;
+    const int64_t cut = s.C / 2, cut_out = s.O / 2, pixels = s.OH * s.OW * lanes_;
     Floats Y2(y.count(), 7.0f), DX2(x.count(), 7.0f), DW2(dw.count(), 0.25f);
     for (const auto& [first, last] : {std::pair{int64_t(0), cut_out}, {cut_out, s.O}}) {
         if (first == last) continue;
@@ -278,7 +282,7 @@ void Checker::winograd(Sampler& sample) {
     for (const auto& [first, last] : {std::pair{int64_t(0), cut}, {cut, s.C}})
         if (first < last)
             fast_.winograd_input_gradient(shape, first, last, w.data(), dy.data(),
-                                          DX2.data() + first * s.H * s.W * kLanes,
+                                          DX2.data() + first * s.H * s.W * lanes_,
                                           scratch.data());
     compare_bits("winograd_input_gradient by channels" + name, DX2, dx);
     if (!scratch.intact()) fail("winograd wrote outside of its scratch memory" + name);

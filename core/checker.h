@@ -129,7 +129,8 @@ class Checker {
     void adjoint(const std::string& what, double one, double other, double magnitude);
 
     const Kernels<float>& fast_;
-    const Kernels<double>& wide_ = reference_kernels<double>();
+    const int64_t lanes_ = fast_.lanes;
+    const Kernels<double>& wide_ = reference_kernels<double>().of(lanes_);
     uint64_t seed_;
     int case_ = 0;
 };

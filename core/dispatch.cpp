@@ -5,62 +5,65 @@
 
 namespace striate {
 
+// Each is compiled in namespaces of its own (table.cpp).
+#define STRIATE_DECLARE(isa)               \
+    namespace isa##_16 {                   \
+        extern const Kernels<float> table; \
+    }                                      \
+    namespace isa##_8 {                    \
+        extern const Kernels<float> table; \
+    }
+#define STRIATE_SET(isa) \
+    KernelSet<float> { isa##_16::table, isa##_8::table }
 #if defined(STRIATE_HAVE_X86)
-namespace avx512 {
-extern const Kernels<float> table;
-}
-namespace avx2 {
-extern const Kernels<float> table;
-}
+STRIATE_DECLARE(avx512)
+STRIATE_DECLARE(avx2)
 #endif
 #if defined(STRIATE_HAVE_NEON)
-namespace neon {
-extern const Kernels<float> table;
-}
+STRIATE_DECLARE(neon)
 #else
-namespace baseline {
-extern const Kernels<float> table;
-}
+STRIATE_DECLARE(baseline)
 #endif
 
 namespace {
 
-std::vector<const Kernels<float>*> runnable() {
-    std::vector<const Kernels<float>*> tables;
+std::vector<KernelSet<float>> runnable() {
+    std::vector<KernelSet<float>> sets;
 #if defined(STRIATE_HAVE_X86)
     __builtin_cpu_init();
     const bool fma = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     if (fma && __builtin_cpu_supports("avx512f") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq"))
-        tables.push_back(&avx512::table);
-    if (fma) tables.push_back(&avx2::table);
+        sets.push_back(STRIATE_SET(avx512));
+    if (fma) sets.push_back(STRIATE_SET(avx2));
 #endif
 #if defined(STRIATE_HAVE_NEON)
-    tables.push_back(&neon::table);
+    sets.push_back(STRIATE_SET(neon));
 #else
-    tables.push_back(&baseline::table);
+    sets.push_back(STRIATE_SET(baseline));
 #endif
-    tables.push_back(&reference_kernels<float>());
-    return tables;
+    sets.push_back(reference_kernels<float>());
+    return sets;
 }
 
 }  // namespace
 
 std::vector<std::string> available_tables() {
     std::vector<std::string> names;
-    for (const Kernels<float>* table : runnable()) names.push_back(table->name);
+    for (const KernelSet<float>& set : runnable()) names.push_back(set.wide.name);
     return names;
 }
 
-const Kernels<float>& kernels_named(const std::string& name) {
+KernelSet<float> kernels_named(const std::string& name) {
     const char* forced = std::getenv("STRIATE_ISA");
     const bool from_environment = name.empty() && forced && *forced;
     const std::string wanted = from_environment ? forced : name;
     std::string known;
-    for (const Kernels<float>* table : runnable()) {
-        if (wanted.empty() || wanted == table->name) return *table;
-        known += (known.empty() ? "" : ", ") + std::string(table->name);
+    for (const KernelSet<float>& set : runnable()) {
+        const std::string isa = set.wide.name;
+        if (wanted.empty() || wanted == isa) return set;
+        known += (known.empty() ? "" : ", ") + isa;
     }
     throw std::invalid_argument(
         std::string(from_environment ? "STRIATE_ISA" : "The instruction set") +

@@ -1,4 +1,4 @@
-// Which table of kernels to use: the best this processor runs, or one asked for.
+// Which tables of kernels to use: the best this processor runs, or one asked for.
 #pragma once
 
 #include <string>
@@ -8,14 +8,15 @@
 
 namespace striate {
 
-// The tables this processor can run, fastest first; the last is always "reference".
+// The instruction sets this processor can run, fastest first; the last is always
+// "reference".
 std::vector<std::string> available_tables();
 
-// The table of that name; the default (STRIATE_ISA, else the fastest) for an empty one.
-// Throws std::invalid_argument naming the available ones.
-const Kernels<float>& kernels_named(const std::string& name);
+// The tables of that name; the default (STRIATE_ISA, else the fastest) for an empty
+// one. Throws std::invalid_argument naming the available ones.
+KernelSet<float> kernels_named(const std::string& name);
 
 template <class T>
-const Kernels<T>& reference_kernels();
+KernelSet<T> reference_kernels();
 
 }  // namespace striate

@@ -1,15 +1,16 @@
-// The contract of the kernels: every operation on a block of 16 images, with the
-// letters and the shape of each argument. Each instruction set fills one table;
-// reference.cpp fills the same table in plain loops for float and for double.
+// The contract of the kernels: every operation on a block of images, with the letters
+// and the shape of each argument. Each instruction set fills two tables, for blocks of
+// 16 images and of 8; reference.cpp fills the same in plain loops for float and for
+// double.
 //
 //   N   images (rows of image-major matrices)    O        output channels, or units
 //   C   input channels                           KH, KW   kernel height and width
 //   H W    input height and width                OH, OW   output height and width
-//   D   inputs of a dense layer                  L        the 16 lanes of a block
+//   D   inputs of a dense layer                  L        the lanes of a block, 16 or 8
 //   P   pixels of a channel's plane, H W
 //
-// A block stores 16 images side by side: x[C][H][W][L] is 16 times a plain C,H,W
-// array, its innermost index being the image. All block arrays are 64-byte aligned.
+// A block stores its images side by side: x[C][H][W][L] is L times a plain C,H,W
+// array, its innermost index being the image. All block arrays are aligned to L floats.
 // Convolution and pooling see padded inputs only: padding is a step of its own. What a
 // kernel computes of some channels has the same bits as when it computes all of them.
 #pragma once
@@ -18,7 +19,8 @@
 
 namespace striate {
 
-constexpr int kLanes = 16;
+// Lanes of the largest blocks.
+constexpr int kMostLanes = 16;
 
 struct ConvShape {
     int64_t C, H, W;    // input, padding included
@@ -102,6 +104,7 @@ struct UpdateRule {
 template <class T>
 struct Kernels {
     const char* name;
+    int lanes;  // of its blocks
 
     // y[O][OH][OW][L] = bias[O] + sum over c, kh, kw of
     //     w[O][C/groups][KH][KW] * x[C][H][W][L]; bias may be null
@@ -165,7 +168,7 @@ struct Kernels {
                                 const T* mean_db, T* dy);
 
     // One image alone, for inference: its activations are plain x[C][H][W] and have
-    // room for kLanes values behind their end, which may be read and overwritten.
+    // room for kMostLanes values behind their end, which may be read and overwritten.
     // As conv_forward, dense_forward and the pools, one lane wide; scratch has the room
     // that single_scratch (single.h) tells
     void (*single_conv)(const ConvShape&, const T* x, const T* w, const T* bias, T* y,
@@ -196,7 +199,7 @@ struct Kernels {
                                   T* gradient, double* loss, int32_t* correct);
     void (*softmax)(int64_t classes, const T* logits, T* probabilities);
 
-    // x[C][H][W][L] from 16 images; table[C][256], fill[C]
+    // x[C][H][W][L] from images[L]; table[C][256], fill[C]
     void (*gather_pixels)(const PixelShape&, const uint8_t* const* images,
                           const float* table, const float* fill, T* x);
     // x[C][H][W][L] from frame[C][H + 3][W + 3][L], whose pixel (1, 1) is the input's
@@ -217,6 +220,19 @@ struct Kernels {
                    T* state1);
     // average += share (w - average) for count weights
     void (*average)(double share, int64_t count, const T* w, T* average);
+};
+
+// The two tables of an instruction set. Where the processor multiplies and adds 8 lanes
+// twice a cycle, or 16 once, a block of 8 takes half as long as one of 16; nowhere does
+// it take longer.
+template <class T>
+struct KernelSet {
+    const Kernels<T>&wide, &narrow;
+    // For blocks of a call or a batch of so many images: as many alone decide, so that
+    // the same bits come of any number of threads.
+    const Kernels<T>& of(int64_t images) const {
+        return images <= narrow.lanes ? narrow : wide;
+    }
 };
 
 }  // namespace striate

@@ -1,21 +1,23 @@
-// The 16 lanes of a block as native vectors of the instruction set this file is
-// compiled for: one register under AVX-512, two under AVX2, four under SSE and NEON.
+// The lanes of a block as native vectors of the instruction set this file is compiled
+// for. 16 lanes are one register under AVX-512, two under AVX2, four under SSE and
+// NEON; 8 lanes are one under AVX-512, whose 32 registers may be of that width, and
+// AVX2, two under the others.
 // Included only by table.cpp, inside that instruction set's own namespace, so that
 // nothing here is shared with code compiled for another one.
 
-#if defined(__AVX512F__)
-constexpr int kWidth = 16;
-constexpr int kRegisters = 32;
+#if defined(__AVX512F__) && STRIATE_LANES == 16
+#define STRIATE_WIDTH 16
 #elif defined(__AVX2__)
-constexpr int kWidth = 8;
-constexpr int kRegisters = 16;
-#elif defined(__aarch64__)
-constexpr int kWidth = 4;
+#define STRIATE_WIDTH 8
+#else
+#define STRIATE_WIDTH 4
+#endif
+#if defined(__AVX512F__) || defined(__aarch64__)
 constexpr int kRegisters = 32;
 #else
-constexpr int kWidth = 4;
 constexpr int kRegisters = 16;
 #endif
+constexpr int kLanes = STRIATE_LANES, kWidth = STRIATE_WIDTH;
 constexpr int kParts = kLanes / kWidth;
 
 typedef float Vector __attribute__((vector_size(4 * kWidth)));
@@ -147,20 +149,20 @@ STRIATE_INLINE void sum_lanes(const Vector* v, float* sums) {
 #define STRIATE_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, IntVector{__VA_ARGS__})
 #endif
 STRIATE_INLINE Vector interleave_low(Vector a, Vector b) {
-#if defined(__AVX512F__)
+#if STRIATE_WIDTH == 16
     return STRIATE_SHUFFLE(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7,
                            23);
-#elif defined(__AVX2__)
+#elif STRIATE_WIDTH == 8
     return STRIATE_SHUFFLE(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
 #else
     return STRIATE_SHUFFLE(a, b, 0, 4, 1, 5);
 #endif
 }
 STRIATE_INLINE Vector interleave_high(Vector a, Vector b) {
-#if defined(__AVX512F__)
+#if STRIATE_WIDTH == 16
     return STRIATE_SHUFFLE(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30,
                            15, 31);
-#elif defined(__AVX2__)
+#elif STRIATE_WIDTH == 8
     return STRIATE_SHUFFLE(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
 #else
     return STRIATE_SHUFFLE(a, b, 2, 6, 3, 7);
@@ -183,7 +185,7 @@ STRIATE_INLINE void transpose(Vector (&rows)[kWidth]) {
     }
 }
 
-// All 16 lanes at once, for operations that are bound by memory and need no tiles.
+// All lanes at once, for operations that are bound by memory and need no tiles.
 struct Lanes {
     Vector part[kParts];
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "blocks.h"
 #include "plan.h"
 #include "random.h"
 
@@ -49,15 +50,15 @@ int64_t size(const Shape& shape, const Range& range) {
 template <class T>
 T* channels(int64_t offset, const Shape& shape, const Range& range,
             const Passage<T>& passage) {
-    return passage.arena.values.get() + offset +
-           range.begin(shape.C) * shape.H * shape.W * kLanes;
+    const int64_t first = range.begin(shape.C) * shape.H * shape.W;
+    return passage.arena.values.get() + (offset + first) * passage.kernels.lanes;
 }
 
 // Copies planes into the middle of larger ones, whose rim is filled.
 template <class T>
-void pad(const Step& s, int64_t planes, const T* x, T* y) {
-    const int64_t row = s.in.W * kLanes, wide = s.out.W * kLanes;
-    const int64_t left = s.left * kLanes, above = s.top * wide;
+void pad(const Step& s, int64_t planes, int lanes, const T* x, T* y) {
+    const int64_t row = s.in.W * lanes, wide = s.out.W * lanes;
+    const int64_t left = s.left * lanes, above = s.top * wide;
     const int64_t below = (s.out.H - s.top - s.in.H) * wide;
     const T value = T(s.value);
     for (int64_t c = 0; c < planes; ++c) {
@@ -72,11 +73,11 @@ void pad(const Step& s, int64_t planes, const T* x, T* y) {
 }
 
 template <class T>
-void crop(const Step& s, int64_t planes, const T* dy, T* dx) {
-    const int64_t row = s.in.W * kLanes, wide = s.out.W * kLanes;
+void crop(const Step& s, int64_t planes, int lanes, const T* dy, T* dx) {
+    const int64_t row = s.in.W * lanes, wide = s.out.W * lanes;
     for (int64_t c = 0; c < planes; ++c, dy += s.out.H * wide)
         for (int64_t h = 0; h < s.in.H; ++h, dx += row)
-            std::copy_n(dy + (s.top + h) * wide + s.left * kLanes, row, dx);
+            std::copy_n(dy + (s.top + h) * wide + s.left * lanes, row, dx);
 }
 
 // Streams below are drawn from in Python: initial weights, the order of an epoch.
@@ -98,21 +99,23 @@ struct Statistics {
 template <class T>
 void Plan<T>::load(const Source<T>& source, const Passage<T>& passage) const {
     T* x = output(-1, passage);
+    const int lanes = passage.kernels.lanes;
     const Block& block = passage.block;
     const Shape& in = steps_[0].in;
     if (source.pixels) {
-        const uint8_t* images[kLanes];
+        const uint8_t* images[kMostLanes];
         const int64_t size = source.shape.height * source.shape.width * source.shape.C;
-        for (int l = 0; l < kLanes; ++l)
+        for (int l = 0; l < lanes; ++l)
             images[l] = source.pixels + block.row[l < block.real ? l : 0] * size;
-        kernels_.gather_pixels(source.shape, images, source.table, source.fill, x);
+        passage.kernels.gather_pixels(source.shape, images, source.table, source.fill,
+                                      x);
         return;
     }
-    for (int l = 0; l < kLanes; ++l) {
+    for (int l = 0; l < lanes; ++l) {
         const T* image = source.values + block.row[l < block.real ? l : 0] * in.count();
         for (int64_t i = 0; i < in.H * in.W; ++i)
             for (int64_t c = 0; c < in.C; ++c)
-                x[(c * in.H * in.W + i) * kLanes + l] = image[i * in.C + c];
+                x[(c * in.H * in.W + i) * lanes + l] = image[i * in.C + c];
     }
 }
 
@@ -122,12 +125,13 @@ template <class T>
 void Plan<T>::drop(const Step& step, size_t index, const Passage<T>& passage,
                    const Range& range, const T* x, T* y) const {
     const double rate = step.value;
+    const int lanes = passage.kernels.lanes;
     const uint64_t limit = uint64_t(rate * 4294967296.0);
     const T scale = T(rate < 1.0 ? 1.0 / (1.0 - rate) : 0.0);
     const int64_t begin = range.begin(step.in.C) * step.in.H * step.in.W;
     const int64_t count = size(step.in, range);
     const Block& block = passage.block;
-    for (int l = 0; l < kLanes; ++l) {
+    for (int l = 0; l < lanes; ++l) {
         const uint64_t image = uint64_t(block.row[l < block.real ? l : 0]);
         const uint64_t stream = kDropoutStreams | passage.key.epoch << 16 | index;
         RandomWords random{};
@@ -136,7 +140,7 @@ void Plan<T>::drop(const Step& step, size_t index, const Passage<T>& passage,
             if (i == 0 || at % 4 == 0)
                 random = random_words(passage.key.seed, stream, image << 26 | at / 4);
             const bool keep = random.word[at % 4] >= limit;
-            y[i * kLanes + l] = keep ? x[i * kLanes + l] * scale : T(0);
+            y[i * lanes + l] = keep ? x[i * lanes + l] * scale : T(0);
         }
     }
 }
@@ -168,6 +172,8 @@ template <class T>
 void Plan<T>::forward(const Passage<T>& passage, size_t step,
                       const Range& range) const {
     const Step& s = steps_[step];
+    const Kernels<T>& kernels = passage.kernels;
+    const int lanes = kernels.lanes;
     const std::vector<int64_t>& places = passage.program.values;
     const T* x = s.by_channel()
                      ? channels(places[size_t(s.source + 1)], s.in, range, passage)
@@ -182,52 +188,51 @@ void Plan<T>::forward(const Passage<T>& passage, size_t step,
     }
     switch (s.kind) {
         case Kind::pad:
-            pad(s, range.size(s.in.C), x, y);
+            pad(s, range.size(s.in.C), lanes, x, y);
             break;
         case Kind::conv: {
             const T* kernel = w + first_weight(s, range);
             if (s.filtering.forward) {
-                kernels_.winograd_forward(winograd_shape(s, range), x, kernel, bias, y,
-                                          passage.scratch);
+                kernels.winograd_forward(winograd_shape(s, range), x, kernel, bias, y,
+                                         passage.scratch);
             } else {
-                kernels_.conv_forward(conv_shape(s, range), x, kernel, bias, y);
+                kernels.conv_forward(conv_shape(s, range), x, kernel, bias, y);
             }
             break;
         }
         case Kind::max_pool: {
             int32_t* winners = passage.arena.winners.get();
             if (winners)
-                winners += winner_offset_[step] + channel * s.out.H * s.out.W * kLanes;
-            kernels_.max_pool_forward(pool_shape(s, range), x, y, winners);
+                winners += winner_offset_[step] + channel * s.out.H * s.out.W * lanes;
+            kernels.max_pool_forward(pool_shape(s, range), x, y, winners);
             break;
         }
         case Kind::average_pool:
-            kernels_.average_pool_forward(pool_shape(s, range), x, y);
+            kernels.average_pool_forward(pool_shape(s, range), x, y);
             break;
         case Kind::dense:
-            kernels_.dense_forward(s.in.count(), range.size(s.out.C), x,
-                                   w + first_weight(s, range), bias, y);
+            kernels.dense_forward(s.in.count(), range.size(s.out.C), x,
+                                  w + first_weight(s, range), bias, y);
             break;
         case Kind::batch_norm: {
             const Statistics<T> of(passage, s, step, channel);
-            kernels_.norm_forward(norm_shape(s, range, passage.block), x, of.mean,
-                                  of.variance, w + channel, bias, y);
+            kernels.norm_forward(norm_shape(s, range, passage.block), x, of.mean,
+                                 of.variance, w + channel, bias, y);
             break;
         }
         case Kind::add: {
             const int64_t other = places[size_t(s.other + 1)];
-            kernels_.add(size(s.in, range), x, channels(other, s.in, range, passage),
-                         y);
+            kernels.add(size(s.in, range), x, channels(other, s.in, range, passage), y);
             break;
         }
         case Kind::activation:
-            kernels_.activation_forward(s.rule, size(s.in, range), x, y);
+            kernels.activation_forward(s.rule, size(s.in, range), x, y);
             break;
         case Kind::dropout:
             if (passage.key.active) {
                 drop(s, step, passage, range, x, y);
             } else if (x != y) {
-                std::copy_n(x, size(s.in, range) * kLanes, y);
+                std::copy_n(x, size(s.in, range) * lanes, y);
             }
             break;
         case Kind::flatten:
@@ -239,30 +244,31 @@ template <class T>
 void Plan<T>::weight_gradient(const Passage<T>& passage, size_t step,
                               const Range& range) const {
     const Step& s = steps_[step];
+    const Kernels<T>& kernels = passage.kernels;
+    const int lanes = kernels.lanes;
     const T* dy = channels(passage.program.gradients[step + 1], s.out, range, passage);
     if (s.kind == Kind::conv) {
         const int64_t source = passage.program.values[size_t(s.source + 1)];
         const T* x = s.by_channel() ? channels(source, s.in, range, passage)
                                     : output(s.source, passage);
-        T* kernels = passage.sink.conv + conv_offset_[step];
-        T* dw = kernels + first_weight(s, range);
-        T* db = s.bias >= 0 ? kernels + s.weights() + range.begin(s.out.C) : nullptr;
+        T* own = passage.sink.conv + conv_offset_[step];
+        T* dw = own + first_weight(s, range);
+        T* db = s.bias >= 0 ? own + s.weights() + range.begin(s.out.C) : nullptr;
         if (s.filtering.weight_gradient) {
-            kernels_.winograd_weight_gradient(winograd_shape(s, range), x, dy, dw, db,
-                                              passage.scratch);
+            kernels.winograd_weight_gradient(winograd_shape(s, range), x, dy, dw, db,
+                                             passage.scratch);
         } else {
-            kernels_.conv_weight_gradient(conv_shape(s, range), x, dy, dw, db);
+            kernels.conv_weight_gradient(conv_shape(s, range), x, dy, dw, db);
         }
         return;
     }
     // Of a dense layer's inputs, the same share as of its outputs.
     const int64_t D = s.in.count(), O = s.out.C, o = range.begin(O);
     const int64_t begin = D * range.first / range.of, end = D * range.last / range.of;
-    kernels_.lanes_to_rows(end - begin, output(s.source, passage) + begin * kLanes,
-                           passage.sink.dense_inputs[step] + begin,
-                           (D + kLanes - 1) / kLanes * kLanes);
-    kernels_.lanes_to_rows(range.size(O), dy, passage.sink.dense_gradients[step] + o,
-                           (O + kLanes - 1) / kLanes * kLanes);
+    kernels.lanes_to_rows(end - begin, output(s.source, passage) + begin * lanes,
+                          passage.sink.dense_inputs[step] + begin, padded(D));
+    kernels.lanes_to_rows(range.size(O), dy, passage.sink.dense_gradients[step] + o,
+                          padded(O));
 }
 
 template <class T>
@@ -270,6 +276,8 @@ void Plan<T>::input_gradient(const Passage<T>& passage, const Action& action,
                              const Range& range) const {
     const size_t step = action.step;
     const Step& s = steps_[step];
+    const Kernels<T>& kernels = passage.kernels;
+    const int lanes = kernels.lanes;
     const Program& program = passage.program;
     const T* w = s.weight >= 0 ? passage.weights + s.weight : nullptr;
     T* dy = s.by_channel()
@@ -279,36 +287,36 @@ void Plan<T>::input_gradient(const Passage<T>& passage, const Action& action,
     const int64_t channel = range.begin(s.in.C);
     switch (s.kind) {
         case Kind::pad:
-            crop(s, range.size(s.in.C), dy, dx);
+            crop(s, range.size(s.in.C), lanes, dy, dx);
             break;
         case Kind::conv:
             if (s.by_channel()) {
                 const ConvShape part = conv_shape(s, range);
-                kernels_.conv_input_gradient(part, 0, part.C,
-                                             w + first_weight(s, range), dy, dx);
+                kernels.conv_input_gradient(part, 0, part.C, w + first_weight(s, range),
+                                            dy, dx);
             } else if (s.filtering.input_gradient) {
-                kernels_.winograd_input_gradient(s.filtering.shape, channel,
-                                                 channel + range.size(s.in.C), w, dy,
-                                                 dx, passage.scratch);
+                kernels.winograd_input_gradient(s.filtering.shape, channel,
+                                                channel + range.size(s.in.C), w, dy, dx,
+                                                passage.scratch);
             } else {
-                kernels_.conv_input_gradient(s.conv(), channel,
-                                             channel + range.size(s.in.C), w, dy, dx);
+                kernels.conv_input_gradient(s.conv(), channel,
+                                            channel + range.size(s.in.C), w, dy, dx);
             }
             break;
         case Kind::max_pool:
-            kernels_.max_pool_backward(pool_shape(s, range),
-                                       passage.arena.winners.get() +
-                                           winner_offset_[step] +
-                                           channel * s.out.H * s.out.W * kLanes,
-                                       dy, dx);
+            kernels.max_pool_backward(pool_shape(s, range),
+                                      passage.arena.winners.get() +
+                                          winner_offset_[step] +
+                                          channel * s.out.H * s.out.W * lanes,
+                                      dy, dx);
             break;
         case Kind::average_pool:
-            kernels_.average_pool_backward(pool_shape(s, range), dy, dx);
+            kernels.average_pool_backward(pool_shape(s, range), dy, dx);
             break;
         case Kind::dense: {
             const int64_t first = channel * s.in.H * s.in.W;
-            kernels_.dense_input_gradient(s.in.count(), s.out.C, first,
-                                          first + size(s.in, range), w, dy, dx);
+            kernels.dense_input_gradient(s.in.count(), s.out.C, first,
+                                         first + size(s.in, range), w, dy, dx);
             break;
         }
         case Kind::batch_norm: {
@@ -317,10 +325,10 @@ void Plan<T>::input_gradient(const Passage<T>& passage, const Action& action,
                 passage.batch ? &(*passage.batch)[step] : nullptr;
             const T* x =
                 channels(program.values[size_t(s.source + 1)], s.in, range, passage);
-            kernels_.norm_input_gradient(norm_shape(s, range, passage.block), x,
-                                         of.mean, of.variance, w + channel,
-                                         m ? m->mean_dw.data() + channel : nullptr,
-                                         m ? m->mean_db.data() + channel : nullptr, dy);
+            kernels.norm_input_gradient(norm_shape(s, range, passage.block), x, of.mean,
+                                        of.variance, w + channel,
+                                        m ? m->mean_dw.data() + channel : nullptr,
+                                        m ? m->mean_db.data() + channel : nullptr, dy);
             break;
         }
         case Kind::activation: {
@@ -328,10 +336,10 @@ void Plan<T>::input_gradient(const Passage<T>& passage, const Action& action,
                 s.rectifies() ? program.rule : GradientRule::gradient;
             const T* y = channels(program.values[step + 1], s.out, range, passage);
             if (rule != GradientRule::deconvolution)
-                kernels_.activation_backward(s.rule, size(s.in, range), y, dy);
+                kernels.activation_backward(s.rule, size(s.in, range), y, dy);
             // Where the gradient's sign counts, it is rectified as inputs are.
             if (rule != GradientRule::gradient)
-                kernels_.activation_forward(s.rule, size(s.in, range), dy, dy);
+                kernels.activation_forward(s.rule, size(s.in, range), dy, dy);
             break;
         }
         case Kind::dropout:
@@ -355,9 +363,9 @@ void Plan<T>::deliver(const Passage<T>& passage, const T* dx, Delivery how, int 
     T* sum =
         channels(passage.program.gradients[size_t(step + 1)], shape, range, passage);
     if (how == Delivery::add) {
-        kernels_.add(count, sum, dx, sum);
+        passage.kernels.add(count, sum, dx, sum);
     } else if (sum != dx) {
-        std::copy_n(dx, count * kLanes, sum);
+        std::copy_n(dx, count * passage.kernels.lanes, sum);
     }
 }
 
@@ -367,9 +375,9 @@ void Plan<T>::measure(const Passage<T>& passage, size_t step, const Range& range
     const Step& s = steps_[step];
     const int64_t channel = range.begin(s.in.C);
     const int64_t source = passage.program.values[size_t(s.source + 1)];
-    kernels_.norm_moments(norm_shape(s, range, passage.block),
-                          channels(source, s.in, range, passage), mean + channel,
-                          deviation + channel);
+    passage.kernels.norm_moments(norm_shape(s, range, passage.block),
+                                 channels(source, s.in, range, passage), mean + channel,
+                                 deviation + channel);
 }
 
 template <class T>
@@ -379,7 +387,7 @@ void Plan<T>::measure_gradient(const Passage<T>& passage, size_t step,
     const int64_t channel = range.begin(s.in.C);
     const Program& program = passage.program;
     const Statistics<T> of(passage, s, step, channel);
-    kernels_.norm_weight_gradient(
+    passage.kernels.norm_weight_gradient(
         norm_shape(s, range, passage.block),
         channels(program.values[size_t(s.source + 1)], s.in, range, passage), of.mean,
         of.variance, channels(program.gradients[step + 1], s.out, range, passage),

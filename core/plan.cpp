@@ -36,8 +36,8 @@ bool Step::rectifies() const {
 }
 
 template <class T>
-Plan<T>::Plan(std::vector<Step> steps, int64_t weight_count, const Kernels<T>& kernels,
-              Convolutions convolutions)
+Plan<T>::Plan(std::vector<Step> steps, int64_t weight_count,
+              const KernelSet<T>& kernels, Convolutions convolutions)
     : steps_(std::move(steps)), weight_count_(weight_count), kernels_(kernels) {
     if (steps_.empty()) throw std::invalid_argument("a plan needs at least one step");
     trainable_count_ = weight_count;
@@ -50,7 +50,7 @@ Plan<T>::Plan(std::vector<Step> steps, int64_t weight_count, const Kernels<T>& k
         ++readers[size_t(s.source + 1)];
         if (s.kind == Kind::add) ++readers[size_t(s.other + 1)];
         winner_offset_.push_back(winner_count_);
-        if (s.kind == Kind::max_pool) winner_count_ += s.out.count() * kLanes;
+        if (s.kind == Kind::max_pool) winner_count_ += s.out.count();
         conv_offset_.push_back(conv_count_);
         if (s.kind == Kind::conv)
             conv_count_ += s.weights() + (s.bias >= 0 ? s.out.C : 0);
@@ -181,17 +181,18 @@ int Plan<T>::first_weighted() const {
 }
 
 template <class T>
-int64_t Plan<T>::arena_bytes(const Program& program) const {
-    return program.arena * int64_t(sizeof(T)) +
-           (program.backward ? winner_count_ * 4 : 0);
+int64_t Plan<T>::arena_bytes(const Program& program, int lanes) const {
+    return lanes * (program.arena * int64_t(sizeof(T)) +
+                    (program.backward ? winner_count_ * 4 : 0));
 }
 
 template <class T>
-Arena<T> Plan<T>::make_arena(const Program& program) const {
+Arena<T> Plan<T>::make_arena(const Program& program, int lanes) const {
     Arena<T> arena;
-    arena.values = allocate<T>(program.arena);
+    arena.lanes = lanes;
+    arena.values = allocate<T>(lanes * program.arena);
     if (program.backward && winner_count_ > 0)
-        arena.winners = allocate<int32_t>(winner_count_);
+        arena.winners = allocate<int32_t>(lanes * winner_count_);
     return arena;
 }
 

@@ -1,4 +1,4 @@
-// A network as resolved steps, for blocks of 16 images.
+// A network as resolved steps, for blocks of 16 images or of 8.
 //
 // Every shape, offset and padding arrives settled; the plan checks that they agree and
 // infers nothing. It carries ranges of a block's channels through the chains of a
@@ -87,7 +87,7 @@ struct Source {
 
 // Which images a block holds: lanes beyond `real` repeat the first one, masked.
 struct Block {
-    int64_t row[kLanes];
+    int64_t row[kMostLanes];
     int real;
 };
 
@@ -122,6 +122,7 @@ AlignedArray<T> allocate(int64_t count) {
 // The memory that carries a block through a program.
 template <class T>
 struct Arena {
+    int lanes = 0;
     AlignedArray<T> values;         // outputs and their gradients, as the program says
     AlignedArray<int32_t> winners;  // of max pooling
 };
@@ -149,6 +150,7 @@ struct GradientSink {
 template <class T>
 struct Passage {
     const Program& program;
+    const Kernels<T>& kernels;
     const T* weights;
     const T* folded;  // of Plan::fold, where the program has any
     Block block;
@@ -172,11 +174,11 @@ SingleLayout single_layout(const std::vector<Step>& steps);
 template <class T>
 class Plan {
   public:
-    Plan(std::vector<Step> steps, int64_t weight_count, const Kernels<T>& kernels,
+    Plan(std::vector<Step> steps, int64_t weight_count, const KernelSet<T>& kernels,
          Convolutions convolutions = Convolutions::direct);
 
     const std::vector<Step>& steps() const { return steps_; }
-    const Kernels<T>& kernels() const { return kernels_; }
+    const KernelSet<T>& kernels() const { return kernels_; }
     const SingleLayout& single() const { return single_; }
     int64_t weight_count() const { return weight_count_; }
     // Weights before the running statistics, which gradients and updates leave alone.
@@ -189,8 +191,8 @@ class Plan {
     // What training makes of a block, and predicting the last step's output.
     const Program& training() const { return training_; }
     const Program& prediction() const { return prediction_; }
-    Arena<T> make_arena(const Program& program) const;
-    int64_t arena_bytes(const Program& program) const;
+    Arena<T> make_arena(const Program& program, int lanes) const;
+    int64_t arena_bytes(const Program& program, int lanes) const;
     // Weights and biases of the convolutions that do a batch_norm as well, from those
     // of both. They are made for a call and not kept: weights change in place.
     AlignedArray<T> fold(const Program& program, const T* weights) const;
@@ -211,15 +213,18 @@ class Plan {
 
     // All channels of the output of a step; -1 stands for the network's input.
     T* output(int64_t step, const Passage<T>& passage) const {
-        return passage.arena.values.get() + passage.program.values[size_t(step + 1)];
+        return values_at(passage.program.values[size_t(step + 1)], passage);
     }
     T* gradient(int64_t step, const Passage<T>& passage) const {
-        return passage.arena.values.get() + passage.program.gradients[size_t(step + 1)];
+        return values_at(passage.program.gradients[size_t(step + 1)], passage);
     }
     // The first step that has weights: gradients go no deeper in training.
     int first_weighted() const;
 
   private:
+    static T* values_at(int64_t place, const Passage<T>& passage) {
+        return passage.arena.values.get() + place * passage.kernels.lanes;
+    }
     void check(size_t step) const;
     void choose_filtering();
     void forward(const Passage<T>& passage, size_t step, const Range& range) const;
@@ -234,7 +239,7 @@ class Plan {
 
     std::vector<Step> steps_;
     int64_t weight_count_;
-    const Kernels<T>& kernels_;
+    const KernelSet<T> kernels_;
     SingleLayout single_;
     int64_t trainable_count_;
     std::vector<int64_t> winner_offset_, conv_offset_, fold_offset_;

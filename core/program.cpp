@@ -56,7 +56,7 @@ class Builder {
                purpose_.wanted.end();
     }
     int64_t count_of(size_t index) const {  // of step + 1
-        return kLanes * (index == 0 ? steps_[0].in : steps_[index - 1].out).count();
+        return (index == 0 ? steps_[0].in : steps_[index - 1].out).count();
     }
 
     // ---- what is done ---------------------------------------------------------------
@@ -234,14 +234,12 @@ class Builder {
                 readers_[size_t(s.source + 1)] == 1 && s.source + 1 == int(a.step);
             int& place = gradients_[size_t(s.source + 1)];
             if (a.source == Delivery::put)
-                place =
-                    s.passes_on() && only ? above : new_buffer(kLanes * s.in.count());
+                place = s.passes_on() && only ? above : new_buffer(s.in.count());
             if (a.other == Delivery::put)
-                gradients_[size_t(s.other + 1)] = new_buffer(kLanes * s.in.count());
-            found_[a.step] = s.passes_on() ? above
-                             : a.source == Delivery::put
-                                 ? place
-                                 : new_buffer(kLanes * s.in.count());
+                gradients_[size_t(s.other + 1)] = new_buffer(s.in.count());
+            found_[a.step] = s.passes_on()               ? above
+                             : a.source == Delivery::put ? place
+                                                         : new_buffer(s.in.count());
         }
     }
 

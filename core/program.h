@@ -44,7 +44,7 @@ struct Action {
 struct Chain {
     size_t first, last;
     int64_t channels;  // into which all of it can be cut
-    int64_t work;      // multiply-adds of 16 lanes, or what takes as long
+    int64_t work;      // multiply-adds of all lanes, or what takes as long
     bool merges;       // whether what blocks say about the batch is merged behind it
     bool filtered;     // by minimal filtering: each part transforms all of the input
 };
@@ -76,13 +76,14 @@ struct Purpose {
 struct Program {
     std::vector<Action> actions;
     std::vector<Chain> chains;
-    // Where numbers lie in a block's arena. By step + 1, so that the network's input
+    // Where numbers lie in a block's arena, counted in values that are as many lanes
+    // wide as the block. By step + 1, so that the network's input
     // comes first: outputs and the gradients of outputs. By step: where the gradient of
     // its input is found, before it is delivered.
     std::vector<int64_t> values, gradients, found;
     // By step: the batch_norm that a convolution does as well, or 0 for none.
     std::vector<size_t> folded;
-    int64_t arena = 0;  // how many numbers it holds
+    int64_t arena = 0;  // how many such values it holds
     bool backward = false;
     GradientRule rule = GradientRule::gradient;
 };

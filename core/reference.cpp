@@ -10,7 +10,7 @@
 namespace striate {
 namespace {
 
-template <class T, int L = kLanes>
+template <class T, int L>
 void conv_forward(const ConvShape& s, const T* x, const T* w, const T* bias, T* y) {
     const int64_t CG = s.C / s.groups, OG = s.O / s.groups;
     for (int64_t o = 0; o < s.O; ++o)
@@ -32,14 +32,14 @@ void conv_forward(const ConvShape& s, const T* x, const T* w, const T* bias, T* 
                 }
 }
 
-template <class T>
+template <class T, int L>
 void conv_input_gradient(const ConvShape& s, int64_t first, int64_t last, const T* w,
                          const T* dy, T* dx) {
     const int64_t CG = s.C / s.groups, OG = s.O / s.groups;
     for (int64_t c = first; c < last; ++c)
         for (int64_t ih = 0; ih < s.H; ++ih)
             for (int64_t iw = 0; iw < s.W; ++iw)
-                for (int l = 0; l < kLanes; ++l) {
+                for (int l = 0; l < L; ++l) {
                     double sum = 0.0;
                     for (int64_t o = c / CG * OG; o < (c / CG + 1) * OG; ++o)
                         for (int64_t kh = 0; kh < s.KH; ++kh)
@@ -53,14 +53,13 @@ void conv_input_gradient(const ConvShape& s, int64_t first, int64_t last, const 
                                 sum +=
                                     double(w[((o * CG + c % CG) * s.KH + kh) * s.KW +
                                              kw]) *
-                                    double(
-                                        dy[((o * s.OH + oh) * s.OW + ow) * kLanes + l]);
+                                    double(dy[((o * s.OH + oh) * s.OW + ow) * L + l]);
                             }
-                    dx[(((c - first) * s.H + ih) * s.W + iw) * kLanes + l] = T(sum);
+                    dx[(((c - first) * s.H + ih) * s.W + iw) * L + l] = T(sum);
                 }
 }
 
-template <class T>
+template <class T, int L>
 void conv_weight_gradient(const ConvShape& s, const T* x, const T* dy, T* dw, T* db) {
     const int64_t CG = s.C / s.groups, OG = s.O / s.groups;
     for (int64_t o = 0; o < s.O; ++o)
@@ -73,9 +72,9 @@ void conv_weight_gradient(const ConvShape& s, const T* x, const T* dy, T* dw, T*
                             const int64_t ih = oh * s.stride_h + kh * s.dilation_h;
                             const int64_t iw = ow * s.stride_w + kw * s.dilation_w;
                             const int64_t ic = o / OG * CG + c;
-                            const T* g = dy + ((o * s.OH + oh) * s.OW + ow) * kLanes;
-                            const T* v = x + ((ic * s.H + ih) * s.W + iw) * kLanes;
-                            for (int l = 0; l < kLanes; ++l)
+                            const T* g = dy + ((o * s.OH + oh) * s.OW + ow) * L;
+                            const T* v = x + ((ic * s.H + ih) * s.W + iw) * L;
+                            for (int l = 0; l < L; ++l)
                                 sum += double(g[l]) * double(v[l]);
                         }
                     T& total = dw[((o * CG + c) * s.KH + kh) * s.KW + kw];
@@ -84,8 +83,8 @@ void conv_weight_gradient(const ConvShape& s, const T* x, const T* dy, T* dw, T*
     if (!db) return;
     for (int64_t o = 0; o < s.O; ++o) {
         double sum = 0.0;
-        for (int64_t i = 0; i < s.OH * s.OW * kLanes; ++i)
-            sum += double(dy[o * s.OH * s.OW * kLanes + i]);
+        for (int64_t i = 0; i < s.OH * s.OW * L; ++i)
+            sum += double(dy[o * s.OH * s.OW * L + i]);
         db[o] = T(double(db[o]) + sum);
     }
 }
@@ -108,7 +107,7 @@ void for_each_patch(const PoolShape& s, Visit visit) {
                         }
 }
 
-template <class T, int L = kLanes>
+template <class T, int L>
 void max_pool_forward(const PoolShape& s, const T* x, T* y, int32_t* winner) {
     for_each_patch<L>(s, [&](int32_t k, int64_t in, int64_t out) {
         if (k == 0 || x[in] > y[out] || std::isnan(x[in])) {
@@ -118,19 +117,19 @@ void max_pool_forward(const PoolShape& s, const T* x, T* y, int32_t* winner) {
     });
 }
 
-template <class T>
+template <class T, int L>
 void max_pool_backward(const PoolShape& s, const int32_t* winner, const T* dy, T* dx) {
-    std::memset(dx, 0, sizeof(T) * size_t(s.C * s.H * s.W * kLanes));
-    for_each_patch<kLanes>(s, [&](int32_t k, int64_t in, int64_t out) {
+    std::memset(dx, 0, sizeof(T) * size_t(s.C * s.H * s.W * L));
+    for_each_patch<L>(s, [&](int32_t k, int64_t in, int64_t out) {
         if (winner[out] == k) dx[in] += dy[out];
     });
 }
 
-template <class T, int L = kLanes>
+template <class T, int L>
 void average_pool_forward(const PoolShape& s, const T* x, T* y) {
     const int32_t last = int32_t(s.KH * s.KW - 1);
     double sum[L] = {};
-    // The patches of the 16 lanes are visited together, value by value.
+    // The patches of all lanes are visited together, value by value.
     for_each_patch<L>(s, [&](int32_t k, int64_t in, int64_t out) {
         double& total = sum[out % L];
         total = (k == 0 ? 0.0 : total) + double(x[in]);
@@ -138,15 +137,15 @@ void average_pool_forward(const PoolShape& s, const T* x, T* y) {
     });
 }
 
-template <class T>
+template <class T, int L>
 void average_pool_backward(const PoolShape& s, const T* dy, T* dx) {
-    std::memset(dx, 0, sizeof(T) * size_t(s.C * s.H * s.W * kLanes));
-    for_each_patch<kLanes>(s, [&](int32_t, int64_t in, int64_t out) {
+    std::memset(dx, 0, sizeof(T) * size_t(s.C * s.H * s.W * L));
+    for_each_patch<L>(s, [&](int32_t, int64_t in, int64_t out) {
         dx[in] = T(double(dx[in]) + double(dy[out]) / double(s.KH * s.KW));
     });
 }
 
-template <class T, int L = kLanes>
+template <class T, int L>
 void dense_forward(int64_t D, int64_t O, const T* x, const T* w, const T* bias, T* y) {
     for (int64_t o = 0; o < O; ++o)
         for (int l = 0; l < L; ++l) {
@@ -157,15 +156,15 @@ void dense_forward(int64_t D, int64_t O, const T* x, const T* w, const T* bias, 
         }
 }
 
-template <class T>
+template <class T, int L>
 void dense_input_gradient(int64_t D, int64_t O, int64_t first, int64_t last, const T* w,
                           const T* dy, T* dx) {
     for (int64_t d = first; d < last; ++d)
-        for (int l = 0; l < kLanes; ++l) {
+        for (int l = 0; l < L; ++l) {
             double sum = 0.0;
             for (int64_t o = 0; o < O; ++o)
-                sum += double(w[o * D + d]) * double(dy[o * kLanes + l]);
-            dx[(d - first) * kLanes + l] = T(sum);
+                sum += double(w[o * D + d]) * double(dy[o * L + l]);
+            dx[(d - first) * L + l] = T(sum);
         }
 }
 
@@ -187,24 +186,24 @@ void dense_weight_gradient(int64_t N, int64_t D, int64_t first, int64_t last,
     }
 }
 
-template <class T>
+template <class T, int L>
 void norm_moments(const NormShape& s, const T* x, double* mean, double* deviation) {
     const double count = double(s.P * s.real);
     for (int64_t c = 0; c < s.C; ++c) {
-        const T* plane = x + c * s.P * kLanes;
+        const T* plane = x + c * s.P * L;
         mean[c] = deviation[c] = 0.0;
         for (int64_t i = 0; i < s.P; ++i)
-            for (int l = 0; l < s.real; ++l) mean[c] += double(plane[i * kLanes + l]);
+            for (int l = 0; l < s.real; ++l) mean[c] += double(plane[i * L + l]);
         mean[c] /= count;
         for (int64_t i = 0; i < s.P; ++i)
             for (int l = 0; l < s.real; ++l) {
-                const double off = double(plane[i * kLanes + l]) - mean[c];
+                const double off = double(plane[i * L + l]) - mean[c];
                 deviation[c] += off * off;
             }
     }
 }
 
-template <class T, int L = kLanes>
+template <class T, int L>
 void norm_forward(const NormShape& s, const T* x, const T* mean, const T* variance,
                   const T* w, const T* bias, T* y) {
     for (int64_t c = 0; c < s.C; ++c) {
@@ -215,20 +214,20 @@ void norm_forward(const NormShape& s, const T* x, const T* mean, const T* varian
     }
 }
 
-template <class T>
+template <class T, int L>
 void norm_weight_gradient(const NormShape& s, const T* x, const T* mean,
                           const T* variance, const T* dy, double* dw, double* db) {
     for (int64_t c = 0; c < s.C; ++c) {
         const double root = std::sqrt(double(variance[c]) + s.epsilon);
         dw[c] = db[c] = 0.0;
-        for (int64_t i = c * s.P * kLanes; i < (c + 1) * s.P * kLanes; ++i) {
+        for (int64_t i = c * s.P * L; i < (c + 1) * s.P * L; ++i) {
             db[c] += double(dy[i]);
             dw[c] += double(dy[i]) * (double(x[i]) - double(mean[c])) / root;
         }
     }
 }
 
-template <class T>
+template <class T, int L>
 void norm_input_gradient(const NormShape& s, const T* x, const T* mean,
                          const T* variance, const T* w, const T* mean_dw,
                          const T* mean_db, T* dy) {
@@ -236,11 +235,11 @@ void norm_input_gradient(const NormShape& s, const T* x, const T* mean,
         const double root = std::sqrt(double(variance[c]) + s.epsilon);
         const double product = mean_dw ? double(mean_dw[c]) : 0.0;
         const double mean_dy = mean_db ? double(mean_db[c]) : 0.0;
-        for (int64_t i = c * s.P * kLanes; i < (c + 1) * s.P * kLanes; ++i) {
+        for (int64_t i = c * s.P * L; i < (c + 1) * s.P * L; ++i) {
             const double normalised = (double(x[i]) - double(mean[c])) / root;
             const double dx =
                 double(w[c]) / root * (double(dy[i]) - mean_dy - normalised * product);
-            dy[i] = mean_dw && i % kLanes >= s.real ? T(0) : T(dx);
+            dy[i] = mean_dw && i % L >= s.real ? T(0) : T(dx);
         }
     }
 }
@@ -263,14 +262,14 @@ void single_norm(const NormShape& s, const T* mean, const T* variance, const T* 
     norm_forward<T, 1>(s, x, mean, variance, w, bias, x);
 }
 
-template <class T>
+template <class T, int L>
 void add(int64_t count, const T* a, const T* b, T* y) {
-    for (int64_t i = 0; i < count * kLanes; ++i) y[i] = a[i] + b[i];
+    for (int64_t i = 0; i < count * L; ++i) y[i] = a[i] + b[i];
 }
 
-template <class T>
+template <class T, int L>
 void activation_forward(const ActivationRule& rule, int64_t count, const T* x, T* y) {
-    for (int64_t i = 0; i < count * kLanes; ++i) {
+    for (int64_t i = 0; i < count * L; ++i) {
         const double v = double(x[i]);
         switch (rule.kind) {
             case Activation::relu:
@@ -289,9 +288,9 @@ void activation_forward(const ActivationRule& rule, int64_t count, const T* x, T
     }
 }
 
-template <class T>
+template <class T, int L>
 void activation_backward(const ActivationRule& rule, int64_t count, const T* y, T* dy) {
-    for (int64_t i = 0; i < count * kLanes; ++i) {
+    for (int64_t i = 0; i < count * L; ++i) {
         const double v = double(y[i]), g = double(dy[i]), height = rule.height;
         switch (rule.kind) {
             case Activation::relu:
@@ -311,64 +310,64 @@ void activation_backward(const ActivationRule& rule, int64_t count, const T* y, 
 }
 
 // Of one lane; returns log of the sum of exponentials.
-template <class T>
+template <class T, int L>
 double softmax_lane(int64_t classes, const T* logits, T* probabilities, int lane) {
     double maximum = double(logits[lane]), sum = 0.0;
     for (int64_t k = 1; k < classes; ++k)
-        maximum = std::fmax(maximum, double(logits[k * kLanes + lane]));
+        maximum = std::fmax(maximum, double(logits[k * L + lane]));
     for (int64_t k = 0; k < classes; ++k)
-        sum += std::exp(double(logits[k * kLanes + lane]) - maximum);
+        sum += std::exp(double(logits[k * L + lane]) - maximum);
     for (int64_t k = 0; k < classes; ++k)
-        probabilities[k * kLanes + lane] =
-            T(std::exp(double(logits[k * kLanes + lane]) - maximum) / sum);
+        probabilities[k * L + lane] =
+            T(std::exp(double(logits[k * L + lane]) - maximum) / sum);
     return maximum + std::log(sum);
 }
 
-template <class T>
+template <class T, int L>
 void softmax(int64_t classes, const T* logits, T* probabilities) {
-    for (int l = 0; l < kLanes; ++l) softmax_lane(classes, logits, probabilities, l);
+    for (int l = 0; l < L; ++l) softmax_lane<T, L>(classes, logits, probabilities, l);
 }
 
-template <class T>
+template <class T, int L>
 void softmax_cross_entropy(int64_t classes, const T* logits, const int32_t* labels,
                            const int32_t* partners, const T* shares, const T* weights,
                            double smoothing, T* gradient, double* loss,
                            int32_t* correct) {
-    for (int l = 0; l < kLanes; ++l) {
+    for (int l = 0; l < L; ++l) {
         loss[l] = 0.0;
         correct[l] = 0;
         if (labels[l] < 0) {
-            for (int64_t k = 0; k < classes; ++k) gradient[k * kLanes + l] = T(0);
+            for (int64_t k = 0; k < classes; ++k) gradient[k * L + l] = T(0);
             continue;
         }
-        const double log_sum = softmax_lane(classes, logits, gradient, l);
-        const T own = logits[labels[l] * kLanes + l];
+        const double log_sum = softmax_lane<T, L>(classes, logits, gradient, l);
+        const T own = logits[labels[l] * L + l];
         correct[l] = !std::isnan(own);
         const double share = partners ? double(shares[l]) : 0.0;
         for (int64_t k = 0; k < classes; ++k) {
-            const T rival = logits[k * kLanes + l];
+            const T rival = logits[k * L + l];
             double q = smoothing / double(classes);
             if (k == labels[l]) q += (1.0 - smoothing) * (1.0 - share);
             if (partners && k == partners[l]) q += (1.0 - smoothing) * share;
             if (q > 0.0) loss[l] += q * (log_sum - double(rival));
             if (rival > own || (rival == own && k < labels[l])) correct[l] = 0;
-            T& g = gradient[k * kLanes + l];
+            T& g = gradient[k * L + l];
             g = T(double(weights[l]) * (double(g) - q));
         }
     }
 }
 
-template <class T>
+template <class T, int L>
 void gather_pixels(const PixelShape& s, const uint8_t* const* images,
                    const float* table, const float* fill, T* x) {
     for (int64_t c = 0; c < s.C; ++c)
         for (int64_t h = 0; h < s.H; ++h)
             for (int64_t w = 0; w < s.W; ++w)
-                for (int l = 0; l < kLanes; ++l) {
+                for (int l = 0; l < L; ++l) {
                     const int64_t ih = h - s.top, iw = w - s.left;
                     const bool inside =
                         ih >= 0 && ih < s.height && iw >= 0 && iw < s.width;
-                    x[((c * s.H + h) * s.W + w) * kLanes + l] = T(
+                    x[((c * s.H + h) * s.W + w) * L + l] = T(
                         inside
                             ? table[c * 256 + images[l][(ih * s.width + iw) * s.C + c]]
                             : fill[c]);
@@ -393,7 +392,7 @@ int64_t spline_weights(double position, double* weights) {
     return cell;
 }
 
-template <class T>
+template <class T, int L>
 double displacement(const Warp<T>& warp, int axis, int64_t h, int64_t w, int lane) {
     double down[4], across[4], sum = 0.0;
     const int64_t row = spline_weights(double(h) / warp.spacing, down);
@@ -401,24 +400,23 @@ double displacement(const Warp<T>& warp, int axis, int64_t h, int64_t w, int lan
     for (int i = 0; i < 4; ++i)
         for (int j = 0; j < 4; ++j) {
             const int64_t at = (axis * warp.GH + row + i) * warp.GW + column + j;
-            sum += down[i] * across[j] * double(warp.grid[at * kLanes + lane]);
+            sum += down[i] * across[j] * double(warp.grid[at * L + lane]);
         }
     return sum;
 }
 
-template <class T>
+template <class T, int L>
 void resample(const PixelShape& s, const Warp<T>& warp, const T* frame, T* x) {
     const int64_t FH = s.H + 3, FW = s.W + 3;
     for (int64_t h = 0; h < s.H; ++h)
         for (int64_t w = 0; w < s.W; ++w)
-            for (int l = 0; l < kLanes; ++l) {
+            for (int l = 0; l < L; ++l) {
                 double at[2];
                 for (int axis = 0; axis < 2; ++axis) {
-                    const T* map = warp.map + 3 * axis * kLanes + l;
-                    at[axis] = double(map[0]) * double(h) +
-                               double(map[kLanes]) * double(w) +
-                               double(map[2 * kLanes]);
-                    if (warp.grid) at[axis] += displacement(warp, axis, h, w, l);
+                    const T* map = warp.map + 3 * axis * L + l;
+                    at[axis] = double(map[0]) * double(h) + double(map[L]) * double(w) +
+                               double(map[2 * L]);
+                    if (warp.grid) at[axis] += displacement<T, L>(warp, axis, h, w, l);
                     const double last = double(axis ? s.W : s.H) + 1.0;
                     at[axis] = std::fmin(std::fmax(at[axis], 0.0), last);
                 }
@@ -428,41 +426,40 @@ void resample(const PixelShape& s, const Warp<T>& warp, const T* frame, T* x) {
                 for (int64_t c = 0; c < s.C; ++c) {
                     const auto pixel = [&](int64_t i, int64_t j) {
                         const int64_t place = (c * FH + row + i) * FW + column + j;
-                        return double(frame[place * kLanes + l]);
+                        return double(frame[place * L + l]);
                     };
                     const double top =
                         pixel(0, 0) + across * (pixel(0, 1) - pixel(0, 0));
                     const double low =
                         pixel(1, 0) + across * (pixel(1, 1) - pixel(1, 0));
-                    x[((c * s.H + h) * s.W + w) * kLanes + l] =
-                        T(top + down * (low - top));
+                    x[((c * s.H + h) * s.W + w) * L + l] = T(top + down * (low - top));
                 }
             }
 }
 
-template <class T>
+template <class T, int L>
 void adjust(const PixelShape& s, const Adjustment<T>& rule, T* x) {
     const int64_t pixels = s.H * s.W;
     for (int64_t i = 0; i < pixels; ++i)
-        for (int l = 0; l < kLanes; ++l) {
+        for (int l = 0; l < L; ++l) {
             const auto value = [&](int64_t c) -> T& {
-                return x[(c * pixels + i) * kLanes + l];
+                return x[(c * pixels + i) * L + l];
             };
             if (rule.tint) {
                 double mixed[3] = {};
                 for (int64_t c = 0; c < 3; ++c)
                     for (int64_t k = 0; k < 3; ++k)
-                        mixed[c] += double(rule.tint[(c * 3 + k) * kLanes + l]) *
-                                    double(value(k));
+                        mixed[c] +=
+                            double(rule.tint[(c * 3 + k) * L + l]) * double(value(k));
                 for (int64_t c = 0; c < 3; ++c) value(c) = T(mixed[c]);
             }
             const int64_t h = i / s.W, w = i % s.W;
             const int32_t* box = rule.box + l;
-            const bool erased = h >= box[0] && h < box[kLanes] &&
-                                w >= box[2 * kLanes] && w < box[3 * kLanes];
+            const bool erased =
+                h >= box[0] && h < box[L] && w >= box[2 * L] && w < box[3 * L];
             for (int64_t c = 0; c < s.C; ++c) {
                 double v = double(rule.gain[l]) * double(value(c)) +
-                           double(rule.offset[c * kLanes + l]);
+                           double(rule.offset[c * L + l]);
                 if (rule.noise) {
                     const uint32_t bits =
                         mixed_bits(rule.noise_key[l] + uint32_t(c * pixels + i));
@@ -476,17 +473,17 @@ void adjust(const PixelShape& s, const Adjustment<T>& rule, T* x) {
         }
 }
 
-template <class T>
+template <class T, int L>
 void blend(int64_t count, const T* share, const T* other, T* x) {
-    for (int64_t i = 0; i < count * kLanes; ++i)
-        x[i] = T(double(x[i]) +
-                 double(share[i % kLanes]) * (double(other[i]) - double(x[i])));
+    for (int64_t i = 0; i < count * L; ++i)
+        x[i] =
+            T(double(x[i]) + double(share[i % L]) * (double(other[i]) - double(x[i])));
 }
 
-template <class T>
+template <class T, int L>
 void lanes_to_rows(int64_t count, const T* x, T* rows, int64_t stride) {
     for (int64_t i = 0; i < count; ++i)
-        for (int l = 0; l < kLanes; ++l) rows[l * stride + i] = x[i * kLanes + l];
+        for (int l = 0; l < L; ++l) rows[l * stride + i] = x[i * L + l];
 }
 
 template <class T>
@@ -544,53 +541,56 @@ void average(double share, int64_t count, const T* w, T* average) {
             T(double(average[i]) + share * (double(w[i]) - double(average[i])));
 }
 
+template <class T, int L>
+constexpr Kernels<T> kTable = {
+    "reference",
+    L,
+    conv_forward<T, L>,
+    conv_input_gradient<T, L>,
+    conv_weight_gradient<T, L>,
+    reference::winograd_forward<T, L>,
+    reference::winograd_input_gradient<T, L>,
+    reference::winograd_weight_gradient<T, L>,
+    max_pool_forward<T, L>,
+    max_pool_backward<T, L>,
+    average_pool_forward<T, L>,
+    average_pool_backward<T, L>,
+    dense_forward<T, L>,
+    dense_input_gradient<T, L>,
+    dense_weight_gradient<T>,
+    norm_moments<T, L>,
+    norm_forward<T, L>,
+    norm_weight_gradient<T, L>,
+    norm_input_gradient<T, L>,
+    single_conv<T>,
+    dense_forward<T, 1>,
+    single_max_pool<T>,
+    average_pool_forward<T, 1>,
+    single_norm<T>,
+    add<T, L>,
+    activation_forward<T, L>,
+    activation_backward<T, L>,
+    softmax_cross_entropy<T, L>,
+    softmax<T, L>,
+    gather_pixels<T, L>,
+    resample<T, L>,
+    adjust<T, L>,
+    blend<T, L>,
+    lanes_to_rows<T, L>,
+    sum_squares<T>,
+    sum_slices<T>,
+    update<T>,
+    average<T>,
+};
+
 }  // namespace
 
 template <class T>
-const Kernels<T>& reference_kernels() {
-    static constexpr Kernels<T> table = {
-        "reference",
-        conv_forward<T>,
-        conv_input_gradient<T>,
-        conv_weight_gradient<T>,
-        reference::winograd_forward<T>,
-        reference::winograd_input_gradient<T>,
-        reference::winograd_weight_gradient<T>,
-        max_pool_forward<T>,
-        max_pool_backward<T>,
-        average_pool_forward<T>,
-        average_pool_backward<T>,
-        dense_forward<T>,
-        dense_input_gradient<T>,
-        dense_weight_gradient<T>,
-        norm_moments<T>,
-        norm_forward<T>,
-        norm_weight_gradient<T>,
-        norm_input_gradient<T>,
-        single_conv<T>,
-        dense_forward<T, 1>,
-        single_max_pool<T>,
-        average_pool_forward<T, 1>,
-        single_norm<T>,
-        add<T>,
-        activation_forward<T>,
-        activation_backward<T>,
-        softmax_cross_entropy<T>,
-        softmax<T>,
-        gather_pixels<T>,
-        resample<T>,
-        adjust<T>,
-        blend<T>,
-        lanes_to_rows<T>,
-        sum_squares<T>,
-        sum_slices<T>,
-        update<T>,
-        average<T>,
-    };
-    return table;
+KernelSet<T> reference_kernels() {
+    return {kTable<T, 16>, kTable<T, 8>};
 }
 
-template const Kernels<float>& reference_kernels<float>();
-template const Kernels<double>& reference_kernels<double>();
+template KernelSet<float> reference_kernels();
+template KernelSet<double> reference_kernels();
 
 }  // namespace striate

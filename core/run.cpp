@@ -16,13 +16,13 @@ constexpr int64_t kTeamWork = 1000000;
 
 // Writes the block's values x[C][H][W][L] to images of out[count][H][W][C].
 template <class T>
-void unload(const Shape& shape, const Block& block, const T* x, T* out) {
+void unload(const Shape& shape, const Block& block, int lanes, const T* x, T* out) {
     const int64_t pixels = shape.H * shape.W;
     for (int l = 0; l < block.real; ++l) {
         T* image = out + block.row[l] * shape.count();
         for (int64_t i = 0; i < pixels; ++i)
             for (int64_t c = 0; c < shape.C; ++c)
-                image[i * shape.C + c] = x[(c * pixels + i) * kLanes + l];
+                image[i * shape.C + c] = x[(c * pixels + i) * lanes + l];
     }
 }
 
@@ -45,7 +45,9 @@ template <class T, class Other>
 bool carry_all(const Plan<T>& plan, const Program& program, const T* weights,
                int64_t images, int threads, const Interrupted& interrupted,
                const Other& other) {
-    const int64_t blocks = blocks_of(images);
+    const Kernels<T>& kernels = plan.kernels().of(images);
+    const int lanes = kernels.lanes;
+    const int64_t blocks = blocks_of(images, lanes);
     const int64_t shared = shared_of(blocks, work_of(program), threads);
     const int64_t whole = blocks - shared;
     const Leg all{0, program.chains.size(), 1};
@@ -55,7 +57,7 @@ bool carry_all(const Plan<T>& plan, const Program& program, const T* weights,
     const int team = int(std::clamp<int64_t>(tasks, 1, threads));
     std::vector<Arena<T>> arenas;  // of each shared block, then of each thread
     for (int64_t i = 0; i < shared + (whole > 0 ? team : 0); ++i)
-        arenas.push_back(plan.make_arena(program));
+        arenas.push_back(plan.make_arena(program, lanes));
     std::vector<AlignedArray<T>> scratch;
     for (int i = 0; i < team; ++i) scratch.push_back(allocate<T>(plan.scratch_count()));
     const AlignedArray<T> folded = plan.fold(program, weights);
@@ -63,9 +65,10 @@ bool carry_all(const Plan<T>& plan, const Program& program, const T* weights,
     const auto carry = [&](int64_t b, int64_t arena, const Leg& leg, int64_t part,
                            int thread) {
         const Passage<T> passage{program,
+                                 kernels,
                                  weights,
                                  folded.get(),
-                                 block_at(nullptr, b * kLanes, images),
+                                 block_at(nullptr, b * lanes, images, lanes),
                                  {},
                                  nullptr,
                                  arenas[size_t(arena)],
@@ -117,16 +120,17 @@ bool run_forward(const Plan<T>& plan, const T* weights, const Source<T>& source,
         plan, last ? plan.prediction() : other, weights, source.count, threads,
         interrupted, [&](const Action& action, const Passage<T>& passage) {
             if (action.act == Act::load) return plan.load(source, passage);
+            const Kernels<T>& kernels = passage.kernels;
             for (const Wanted<T>& w : wanted) {
                 const Shape& shape = plan.steps()[w.step].out;
                 T* values = plan.output(int64_t(w.step), passage);
                 if (w.probabilities) {
                     const T temperature = T(w.temperature);
-                    for (int64_t i = 0; i < shape.C * kLanes; ++i)
+                    for (int64_t i = 0; i < shape.C * kernels.lanes; ++i)
                         values[i] /= temperature;  // by 1 it keeps their bits
-                    plan.kernels().softmax(shape.C, values, values);
+                    kernels.softmax(shape.C, values, values);
                 }
-                unload(shape, passage.block, values, w.out);
+                unload(shape, passage.block, kernels.lanes, values, w.out);
             }
         });
 }
@@ -147,28 +151,30 @@ bool run_input_gradient(const Plan<T>& plan, const T* weights, const Source<T>& 
         plan, program, weights, source.count, threads, interrupted,
         [&](const Action& action, const Passage<T>& passage) {
             const Block& block = passage.block;
+            const int lanes = passage.kernels.lanes;
             if (action.act == Act::load) return plan.load(source, passage);
             if (action.act == Act::unload)
-                return unload(end, block, plan.gradient(what.at, passage), what.out);
+                return unload(end, block, lanes, plan.gradient(what.at, passage),
+                              what.out);
             T* seed = plan.gradient(int64_t(what.step), passage);
             if (what.labels) {
-                int32_t labels[kLanes], correct[kLanes];
-                alignas(64) T ones[kLanes];
-                double loss[kLanes];
-                for (int l = 0; l < kLanes; ++l) {
+                int32_t labels[kMostLanes], correct[kMostLanes];
+                alignas(64) T ones[kMostLanes];
+                double loss[kMostLanes];
+                for (int l = 0; l < lanes; ++l) {
                     labels[l] = l < block.real ? what.labels[block.row[l]] : -1;
                     ones[l] = T(1);
                 }
-                plan.kernels().softmax_cross_entropy(
+                passage.kernels.softmax_cross_entropy(
                     top.C, plan.output(int64_t(what.step), passage), labels, nullptr,
                     nullptr, ones, what.label_smoothing, seed, loss, correct);
             } else {
                 const int64_t pixels = top.H * top.W;
-                for (int l = 0; l < kLanes; ++l) {
+                for (int l = 0; l < lanes; ++l) {
                     const T* image = what.seeds + block.row[l] * top.count();
                     for (int64_t i = 0; i < pixels; ++i)
                         for (int64_t c = 0; c < top.C; ++c)
-                            seed[(c * pixels + i) * kLanes + l] =
+                            seed[(c * pixels + i) * lanes + l] =
                                 l < block.real ? image[i * top.C + c] : T(0);
                 }
             }
@@ -178,9 +184,10 @@ bool run_input_gradient(const Plan<T>& plan, const T* weights, const Source<T>& 
 template <class T>
 int64_t forward_tasks(const Plan<T>& plan, int64_t images) {
     if (images <= kFewImages) return single_tasks(plan, images);
-    const int64_t blocks = blocks_of(images);
+    const int lanes = plan.kernels().of(images).lanes;
+    const int64_t blocks = blocks_of(images, lanes);
     const bool shares = blocks * work_of(plan.prediction()) >= kTeamWork;
-    return shares ? blocks * kLanes
+    return shares ? blocks * lanes
                   : blocks;  // blocks too are shared, by their channels
 }
 
@@ -190,9 +197,10 @@ int64_t inference_bytes(const Plan<T>& plan, int64_t images, int threads) {
     if (images <= kFewImages)
         return std::clamp<int64_t>(single_tasks(plan, images), 1, threads) *
                plan.single().count * int64_t(sizeof(T));
-    int64_t numbers = plan.steps()[0].in.count() * kLanes;
-    for (const Step& s : plan.steps()) numbers += s.out.count() * kLanes;
-    const int64_t blocks = blocks_of(images);
+    const int lanes = plan.kernels().of(images).lanes;
+    int64_t numbers = plan.steps()[0].in.count() * lanes;
+    for (const Step& s : plan.steps()) numbers += s.out.count() * lanes;
+    const int64_t blocks = blocks_of(images, lanes);
     const int64_t shared = shared_of(blocks, work_of(plan.prediction()), threads);
     numbers *= shared + std::min<int64_t>(blocks - shared, threads);
     numbers += threads * plan.scratch_count() + plan.fold_count();

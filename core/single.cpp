@@ -10,8 +10,8 @@ namespace striate {
 // Weights and sums of two vectors of channels, or lines of four channels of pixels.
 int64_t single_scratch(const ConvShape& s) {
     const int64_t taps = s.C / s.groups * s.KH * s.KW;
-    return std::max(2 * kLanes * (taps + 1 + s.OH * s.OW),
-                    4 * (s.H * s.W + kLanes) + kLanes);
+    return std::max(2 * kMostLanes * (taps + 1 + s.OH * s.OW),
+                    4 * (s.H * s.W + kMostLanes) + kMostLanes);
 }
 
 namespace {
@@ -25,7 +25,7 @@ SingleLayout single_layout(const std::vector<Step>& steps) {
     SingleLayout layout;
     const auto room = [&layout](int64_t count) {
         const int64_t offset = layout.count;
-        layout.count += padded(count + kLanes - 1);
+        layout.count += padded(count + kMostLanes - 1);
         return offset;
     };
     std::vector<int> readers(steps.size() + 1);
@@ -35,7 +35,7 @@ SingleLayout single_layout(const std::vector<Step>& steps) {
     }
     layout.offset.push_back(room(steps[0].in.count()));
     std::vector<bool> kept = {false};  // by step + 1: nobody may write over its values
-    int64_t scratch = steps.back().out.count() * kLanes;  // for softmax
+    int64_t scratch = steps.back().out.count() * kMostLanes;  // for softmax
     for (const Step& s : steps) {
         const size_t source = size_t(s.source + 1);
         const bool keep = kept[source] || readers[source] > 1;
@@ -89,10 +89,11 @@ void unload_image(const Shape& shape, const T* x, T* out) {
 template <class T>
 void softmax(const Kernels<T>& kernels, int64_t classes, T temperature, const T* x,
              T* scratch, T* out) {
-    std::fill_n(scratch, classes * kLanes, T(0));
-    for (int64_t k = 0; k < classes; ++k) scratch[k * kLanes] = x[k] / temperature;
+    std::fill_n(scratch, classes * kernels.lanes, T(0));
+    for (int64_t k = 0; k < classes; ++k)
+        scratch[k * kernels.lanes] = x[k] / temperature;
     kernels.softmax(classes, scratch, scratch);
-    for (int64_t k = 0; k < classes; ++k) out[k] = scratch[k * kLanes];
+    for (int64_t k = 0; k < classes; ++k) out[k] = scratch[k * kernels.lanes];
 }
 
 template <class T>
@@ -104,8 +105,8 @@ void pad(const Step& s, const T* x, T* y) {
                         y + (c * s.out.H + h + s.top) * s.out.W + s.left);
 }
 
-// Kernels that go value by value take whole vectors: the room behind a plane as well.
-int64_t vectors_of(const Shape& shape) { return padded(shape.count()) / kLanes; }
+// Kernels that go value by value take whole blocks: the room behind a plane as well.
+int64_t vectors_of(const Shape& shape) { return padded(shape.count()) / kMostLanes; }
 
 template <class T>
 void take_step(const Kernels<T>& kernels, const Step& s, const T* weights, const T* x,
@@ -162,13 +163,13 @@ bool take_image(const Plan<T>& plan, const T* weights, const Source<T>& source,
         // The others take hardly longer than asking.
         if (s.weight >= 0 && !go_on()) return false;
         T* y = output(int64_t(i));
-        take_step(plan.kernels(), s, weights, output(s.source), output(s.other), y,
+        take_step(plan.kernels().wide, s, weights, output(s.source), output(s.other), y,
                   arena + layout.scratch);
         for (const Wanted<T>& one : wanted) {
             if (one.step != i) continue;
             T* out = one.out + image * s.out.count();
             if (one.probabilities) {
-                softmax(plan.kernels(), s.out.count(), T(one.temperature), y,
+                softmax(plan.kernels().wide, s.out.count(), T(one.temperature), y,
                         arena + layout.scratch, out);
             } else {
                 unload_image(s.out, y, out);

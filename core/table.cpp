@@ -1,7 +1,8 @@
-// One instruction set's table of kernels. This file is compiled once per instruction
-// set with its flags and STRIATE_TABLE as the namespace's name; everything inside is
-// static, and no standard-library template is used, so that the linker has nothing to
-// merge between code that runs everywhere and code that does not.
+// One instruction set's table of kernels. This file is compiled twice per instruction
+// set, with its flags and name (STRIATE_ISA) and for each number of STRIATE_LANES;
+// everything inside is static in a namespace of its own, and no standard-library
+// template is used, so that the linker has nothing to merge between code that runs
+// everywhere and code that does not.
 #include <math.h>
 #include <string.h>
 
@@ -10,6 +11,9 @@
 
 #define STRIATE_TEXT_(name) #name
 #define STRIATE_TEXT(name) STRIATE_TEXT_(name)
+#define STRIATE_JOINED_(name, lanes) name##_##lanes
+#define STRIATE_JOINED(name, lanes) STRIATE_JOINED_(name, lanes)
+#define STRIATE_TABLE STRIATE_JOINED(STRIATE_ISA, STRIATE_LANES)
 
 namespace striate {
 namespace STRIATE_TABLE {
@@ -30,7 +34,8 @@ namespace STRIATE_TABLE {
 
 extern const Kernels<float> table;
 const Kernels<float> table = {
-    STRIATE_TEXT(STRIATE_TABLE),
+    STRIATE_TEXT(STRIATE_ISA),
+    kLanes,
     conv_forward,
     conv_input_gradient,
     conv_weight_gradient,

@@ -34,24 +34,27 @@ class Trainer {
           training_(training),
           arenas_(arenas),
           watch_(interrupted),
-          blocks_(blocks_of(std::min(training.batch, training.images))),
+          kernels_(plan.kernels().of(std::min(training.batch, training.images))),
+          lanes_(kernels_.lanes),
+          blocks_(blocks_of(std::min(training.batch, training.images), lanes_)),
           slices_(slices_of(blocks_)),
           threads_(threads),
-          norms_(plan, blocks_),
+          norms_(plan, blocks_, lanes_),
           whole_(legs_of(plan.training(), false, threads)),
           split_(legs_of(plan.training(), true, threads)) {
         const auto& steps = plan.steps();
         // A thread keeps a block only where nothing interrupts its way.
         const bool kept = normalizes() || splits(blocks_, threads);
+        if (!arenas_.empty() && arenas_[0].lanes != lanes_) arenas_.clear();
         while (arenas_.size() < size_t(kept ? blocks_ : threads))
-            arenas_.push_back(plan.make_arena(plan.training()));
+            arenas_.push_back(plan.make_arena(plan.training(), lanes_));
         for (int t = 0; t < threads; ++t)
             scratch_.push_back(allocate<T>(plan.scratch_count()));
         if (training.augmentation)
             for (int t = 0; t < threads; ++t)
                 augmenters_.emplace_back(*training.augmentation, training.dropout.seed,
                                          training.dropout.epoch, source,
-                                         training.sample_weights, plan.kernels());
+                                         training.sample_weights, kernels_);
         mixing_.resize(augmenters_.empty() ? 0 : size_t(blocks_));
         slice_gradients_ = allocate<T>(slices_ * conv_stride());
         for (int64_t s = 0; s < slices_; ++s)
@@ -132,19 +135,19 @@ class Trainer {
     void add_sums(size_t index) {
         const Step& s = plan_.steps()[index];
         if (s.kind == Kind::dense) {
-            dense_inputs_[index] = allocate<T>(blocks_ * kLanes * padded(s.in.count()));
-            dense_gradients_[index] = allocate<T>(blocks_ * kLanes * padded(s.out.C));
+            dense_inputs_[index] = allocate<T>(blocks_ * lanes_ * padded(s.in.count()));
+            dense_gradients_[index] = allocate<T>(blocks_ * lanes_ * padded(s.out.C));
             // Columns beyond the layer's stay zero for good.
             std::fill_n(dense_inputs_[index].get(),
-                        blocks_ * kLanes * padded(s.in.count()), T(0));
+                        blocks_ * lanes_ * padded(s.in.count()), T(0));
             std::fill_n(dense_gradients_[index].get(),
-                        blocks_ * kLanes * padded(s.out.C), T(0));
+                        blocks_ * lanes_ * padded(s.out.C), T(0));
             for (int64_t b = 0; b < blocks_; ++b) {
                 const size_t at = size_t(b) * plan_.steps().size() + index;
                 block_inputs_[at] =
-                    dense_inputs_[index].get() + b * kLanes * padded(s.in.count());
+                    dense_inputs_[index].get() + b * lanes_ * padded(s.in.count());
                 block_gradients_[at] =
-                    dense_gradients_[index].get() + b * kLanes * padded(s.out.C);
+                    dense_gradients_[index].get() + b * lanes_ * padded(s.out.C);
             }
             for (int64_t row = 0; row < s.out.C; row += 12)
                 sums_.push_back({index, row, std::min(row + 12, s.out.C)});
@@ -163,7 +166,7 @@ class Trainer {
     void start_step() {
         begin_ = (training_.first_step + step_) * training_.batch;
         end_ = std::min(begin_ + training_.batch, training_.images);
-        step_blocks_ = blocks_of(end_ - begin_);
+        step_blocks_ = blocks_of(end_ - begin_, lanes_);
         step_slices_ = slices_of(step_blocks_);
         const bool split =
             splits(step_blocks_, threads_) && step_blocks_ <= int64_t(arenas_.size());
@@ -196,9 +199,10 @@ class Trainer {
             const size_t row = size_t(b) * plan_.steps().size();
             const Passage<T> passage{
                 plan_.training(),
+                kernels_,
                 weights_,
                 nullptr,
-                block_at(training_.order, begin_ + b * kLanes, end_),
+                block_at(training_.order, begin_ + b * lanes_, end_, lanes_),
                 training_.dropout,
                 batch(),
                 arenas_[size_t(kept_ ? b : thread)],
@@ -245,12 +249,12 @@ class Trainer {
     void take_loss(int64_t b, const Passage<T>& passage) {
         const Block& block = passage.block;
         const size_t last = plan_.steps().size() - 1;
-        int32_t labels[kLanes], partners[kLanes], correct[kLanes];
-        alignas(64) T shares[kLanes];
-        double loss[kLanes];
+        int32_t labels[kMostLanes], partners[kMostLanes], correct[kMostLanes];
+        alignas(64) T shares[kMostLanes];
+        double loss[kMostLanes];
         const bool mixed = training_.augmentation && training_.augmentation->mixes();
         const Mixing<T>* mixing = mixed ? &mixing_[size_t(b)] : nullptr;
-        for (int l = 0; l < kLanes; ++l) {
+        for (int l = 0; l < lanes_; ++l) {
             const bool real = l < block.real;
             if (mixing) partners[l] = training_.labels[mixing->partner[l]];
             labels[l] = real ? training_.labels[block.row[l]] : -1;
@@ -259,7 +263,7 @@ class Trainer {
                                       : 1.0;
             shares[l] = real ? T(weight / weight_sum_) : T(0);
         }
-        plan_.kernels().softmax_cross_entropy(
+        kernels_.softmax_cross_entropy(
             plan_.steps()[last].out.C, plan_.output(int64_t(last), passage), labels,
             mixing ? partners : nullptr, mixing ? mixing->share : nullptr, shares,
             training_.label_smoothing, plan_.gradient(int64_t(last), passage), loss,
@@ -301,20 +305,18 @@ class Trainer {
             for (int64_t i = 0; i < step_slices_; ++i)
                 parts.push_back(slice_parts_[size_t(i)] + plan_.conv_offset(sum.step) +
                                 sum.first);
-            return plan_.kernels().sum_slices(sum.last - sum.first, step_slices_,
-                                              parts.data(),
-                                              gradient_ + s.weight + sum.first);
+            return kernels_.sum_slices(sum.last - sum.first, step_slices_, parts.data(),
+                                       gradient_ + s.weight + sum.first);
         }
-        const auto squares = plan_.kernels().sum_squares;
+        const auto squares = kernels_.sum_squares;
         T* dw = gradient_ + s.weight;
         T* db = s.bias >= 0 ? gradient_ + s.bias : nullptr;
         if (s.kind == Kind::batch_norm)  // merged between two legs already
             return squares(sum.last, dw) + squares(sum.last, db);
         const int64_t D = s.in.count(), rows = sum.last - sum.first;
-        plan_.kernels().dense_weight_gradient(
-            step_blocks_ * kLanes, D, sum.first, sum.last,
-            dense_inputs_[sum.step].get(), padded(D), dense_gradients_[sum.step].get(),
-            padded(s.out.C), dw, db);
+        kernels_.dense_weight_gradient(
+            end_ - begin_, D, sum.first, sum.last, dense_inputs_[sum.step].get(),
+            padded(D), dense_gradients_[sum.step].get(), padded(s.out.C), dw, db);
         return squares(rows * D, dw + sum.first * D) +
                (db ? squares(rows, db + sum.first) : 0.0);
     }
@@ -338,16 +340,16 @@ class Trainer {
 
     void do_update(int64_t first) {
         const int64_t count = std::min(kChunk, trainable_count() - first);
-        plan_.kernels().update(rule_, count, weights_ + first, gradient_ + first,
-                               training_.state0 ? training_.state0 + first : nullptr,
-                               training_.state1 ? training_.state1 + first : nullptr);
+        kernels_.update(rule_, count, weights_ + first, gradient_ + first,
+                        training_.state0 ? training_.state0 + first : nullptr,
+                        training_.state1 ? training_.state1 + first : nullptr);
         take_average(first, count);
     }
 
     void take_average(int64_t first, int64_t count) {
         if (training_.average)
-            plan_.kernels().average(1.0 - training_.average_decay, count,
-                                    weights_ + first, training_.average + first);
+            kernels_.average(1.0 - training_.average_decay, count, weights_ + first,
+                             training_.average + first);
     }
 
     void finish_step() {
@@ -370,6 +372,8 @@ class Trainer {
     Arenas<T>& arenas_;  // of each block where it is kept between legs, or thread
     std::vector<AlignedArray<T>> scratch_;  // of each thread
     Watch watch_;
+    const Kernels<T>& kernels_;  // by the size of the batch
+    const int lanes_;
     const int64_t blocks_, slices_;        // of a full batch
     std::deque<Augmenter<T>> augmenters_;  // one a thread, or none
     std::vector<Mixing<T>> mixing_;        // of each block
@@ -408,20 +412,21 @@ TrainingResult run_training(const Plan<T>& plan, T* weights, T* gradient,
 
 template <class T>
 int64_t training_bytes(const Plan<T>& plan, int64_t batch, int threads) {
-    const int64_t blocks = blocks_of(batch);
+    const int lanes = plan.kernels().of(batch).lanes;
+    const int64_t blocks = blocks_of(batch, lanes);
     int64_t numbers =
         slices_of(blocks) * padded(plan.conv_count()) + threads * plan.scratch_count();
     int64_t arenas = splits(blocks, threads) ? blocks : threads, moments = 0;
     for (const Step& s : plan.steps()) {
         if (s.kind == Kind::dense)
-            numbers += blocks * kLanes * (padded(s.in.count()) + padded(s.out.C));
+            numbers += blocks * lanes * (padded(s.in.count()) + padded(s.out.C));
         if (s.kind == Kind::batch_norm) {
             arenas = blocks;
             moments += blocks * 2 * s.in.C;
         }
     }
-    return arenas * plan.arena_bytes(plan.training()) + numbers * int64_t(sizeof(T)) +
-           moments * int64_t(sizeof(double));
+    return arenas * plan.arena_bytes(plan.training(), lanes) +
+           numbers * int64_t(sizeof(T)) + moments * int64_t(sizeof(double));
 }
 
 #define STRIATE_INSTANTIATE(T)                                                     \

@@ -11,7 +11,9 @@ bool winograd_fits(const ConvShape& s) {
 
 namespace {
 
-int64_t padded(int64_t channels) { return (channels + kLanes - 1) / kLanes * kLanes; }
+int64_t padded(int64_t channels) {
+    return (channels + kMostLanes - 1) / kMostLanes * kMostLanes;
+}
 
 // Whether minimal filtering of so many rows and columns from C to O channels is faster
 // than direct convolution. Its own multiply-adds are 36 a tile; transforms cost as much
@@ -39,9 +41,9 @@ Filtering winograd_filtering(const WinogradShape& shape) {
 }
 
 int64_t winograd_scratch(const ConvShape& s) {
-    const int64_t held = kWinogradTiles * kLanes, units = padded(s.O);
+    const int64_t held = kWinogradTiles * kMostLanes, units = padded(s.O);
     // Kernels or their gradients, then what goes into the products and comes out.
-    return 36 * (s.C * units + held * (s.C + units) + 3 * kLanes);
+    return 36 * (s.C * units + held * (s.C + units) + 3 * kMostLanes);
 }
 
 }  // namespace striate

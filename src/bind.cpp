@@ -74,8 +74,8 @@ Result<float> augmented(const Pixels& pixels, const Augmentation& augmentation,
                "indices name an image that is not there");
     Result<float> result =
         new_array<float>({indices.shape(0), size_t(s.H), size_t(s.W), size_t(s.C)});
-    make_augmented(augmentation, seed, epoch, source, kernels_named(""), indices.data(),
-                   int64_t(indices.shape(0)), result.data());
+    make_augmented(augmentation, seed, epoch, source, kernels_named("").wide,
+                   indices.data(), int64_t(indices.shape(0)), result.data());
     return result;
 }
 
@@ -176,7 +176,7 @@ NB_MODULE(_core, m) {
     m.def("isas", &available_tables,
           "Instruction sets this processor runs, fastest first, 'reference' last.");
     m.def(
-        "default_isa", [] { return kernels_named("").name; },
+        "default_isa", [] { return kernels_named("").wide.name; },
         "The instruction set in use; STRIATE_ISA forces one.");
     m.def(
         "environment",

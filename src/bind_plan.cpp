@@ -284,7 +284,8 @@ void bind_plans(nb::module_& m) {
             },
             "steps"_a, "weight_count"_a, "isa"_a = "", "direct"_a = false,
             "direct: without minimal filtering, whose results differ by rounding.")
-        .def_prop_ro("isa", [](const Plan<float>& plan) { return plan.kernels().name; })
+        .def_prop_ro("isa",
+                     [](const Plan<float>& plan) { return plan.kernels().wide.name; })
         .def(
             "train", &plan_train, "weights"_a, "state"_a, "rule"_a, "images"_a,
             "labels"_a, "sample_weight"_a.none(), "order"_a, nb::kw_only(),
@@ -309,7 +310,7 @@ void bind_plans(nb::module_& m) {
             },
             "steps"_a, "weight_count"_a)
         .def_prop_ro("isa",
-                     [](const Plan<double>& plan) { return plan.kernels().name; });
+                     [](const Plan<double>& plan) { return plan.kernels().wide.name; });
 }
 
 }  // namespace striate

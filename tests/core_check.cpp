@@ -245,7 +245,7 @@ void check_few_images() {
 void check_threads() {
     for (const int threads : {1, 2, 8}) check_phases(threads);
     // Blocks shared by threads, by some of them, and one after the other.
-    for (const int64_t batch : {2, 16, 17, 40, 77, 200}) {
+    for (const int64_t batch : {2, 5, 8, 9, 16, 17, 40, 77, 200}) {
         const std::vector<float> one = train(1, 3, batch);
         for (const int threads : {2, 3, 8})
             report(train(threads, 3, batch) == one,
