@@ -203,7 +203,7 @@ void Plan<T>::forward(const Passage<T>& passage, size_t step,
         case Kind::max_pool: {
             int32_t* winners = passage.arena.winners.get();
             if (winners)
-                winners += winner_offset_[step] + channel * s.out.H * s.out.W * lanes;
+                winners += (winner_offset_[step] + channel * s.out.H * s.out.W) * lanes;
             kernels.max_pool_forward(pool_shape(s, range), x, y, winners);
             break;
         }
@@ -304,11 +304,11 @@ void Plan<T>::input_gradient(const Passage<T>& passage, const Action& action,
             }
             break;
         case Kind::max_pool:
-            kernels.max_pool_backward(pool_shape(s, range),
-                                      passage.arena.winners.get() +
-                                          winner_offset_[step] +
-                                          channel * s.out.H * s.out.W * lanes,
-                                      dy, dx);
+            kernels.max_pool_backward(
+                pool_shape(s, range),
+                passage.arena.winners.get() +
+                    (winner_offset_[step] + channel * s.out.H * s.out.W) * lanes,
+                dy, dx);
             break;
         case Kind::average_pool:
             kernels.average_pool_backward(pool_shape(s, range), dy, dx);

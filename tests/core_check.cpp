@@ -79,9 +79,11 @@ std::vector<Step> small_network(int64_t& weights) {
     weigh(depthwise, 15 * 9);
     Step& pool = add(Kind::max_pool, {15, 7, 7});
     pool.kernel[0] = pool.kernel[1] = pool.stride[0] = pool.stride[1] = 2;
-    add(Kind::flatten, {735, 1, 1});
+    Step& overlapping = add(Kind::max_pool, {15, 6, 6});
+    overlapping.kernel[0] = overlapping.kernel[1] = 2;
+    add(Kind::flatten, {540, 1, 1});
     Step& hidden = add(Kind::dense, {30, 1, 1});
-    weigh(hidden, 735 * 30);
+    weigh(hidden, 540 * 30);
     normalize();
     add(Kind::dropout, at).value = 0.25;
     Step& dense = add(Kind::dense, {10, 1, 1});
