@@ -23,6 +23,7 @@ void Checker::run(int cases) {
         dense(sample);
         single_convolution(sample);
         single_dense(sample);
+        lone_convolution(sample);
         single_pooling(sample);
         single_normalization(sample);
         normalization(sample);

@@ -29,6 +29,59 @@ void Checker::single_convolution(Sampler& sample) {
     if (!scratch.intact()) fail("single_conv wrote outside of its scratch");
 }
 
+// A block of one image: in all lanes of x, in the first lane of dy.
+void Checker::lone_convolution(Sampler& sample) {
+    const ConvShape s = sample_conv(sample);
+    const int64_t taps = s.C / s.groups * s.KH * s.KW;
+    Floats x(s.C * s.H * s.W * lanes_, sample), dy(s.O * s.OH * s.OW * lanes_, sample);
+    for (int64_t i = 0; i < x.count(); ++i) x[i] = x[i - i % lanes_];
+    for (int64_t i = 0; i < dy.count(); ++i)
+        if (i % lanes_) dy[i] = 0.0f;
+    const Floats w(s.O * taps, sample), bias(s.O, sample);
+    const Doubles X = widen(x), W = widen(w), B = widen(bias), DY = widen(dy);
+    const Doubles aX = widen(x, true), aW = widen(w, true), aB = widen(bias, true),
+                  aDY = widen(dy, true);
+    Floats scratch(lone_scratch(s), 7.0f);
+    // Channels [0, cut) and the rest, which has to make no difference; where there are
+    // groups, all at once.
+    const int64_t cut = s.groups == 1 ? sample.between(0, s.O - 1) : 0;
+    const int64_t lower = s.groups == 1 ? sample.between(0, s.C - 1) : 0;
+
+    Floats y(dy.count(), 7.0f), dx(x.count(), 7.0f);
+    Floats dw(w.count(), 0.25f), db(s.O, 0.25f);
+    Doubles Y(dy.count()), aY(dy.count()), DX(x.count()), aDX(x.count());
+    Doubles DW(w.count(), 0.25), DB(s.O, 0.25), aDW(w.count(), 0.25), aDB(s.O, 0.25);
+    for (const auto& [first, last] : {std::pair(int64_t(0), cut), {cut, s.O}}) {
+        if (first == last) continue;
+        ConvShape part = s;
+        part.O = last - first;
+        const int64_t at = first * s.OH * s.OW * lanes_;
+        fast_.lone_forward(part, x.data(), w.data() + first * taps, bias.data() + first,
+                           y.data() + at, scratch.data());
+        fast_.lone_weight_gradient(part, x.data(), dy.data() + at,
+                                   dw.data() + first * taps, db.data() + first,
+                                   scratch.data());
+    }
+    for (const auto& [first, last] : {std::pair(int64_t(0), lower), {lower, s.C}})
+        if (first < last)
+            fast_.lone_input_gradient(s, first, last, w.data(), dy.data(),
+                                      dx.data() + first * s.H * s.W * lanes_,
+                                      scratch.data());
+    if (!scratch.intact()) fail("a lone kernel wrote outside of its scratch");
+    wide_.lone_forward(s, X.data(), W.data(), B.data(), Y.data(), nullptr);
+    wide_.lone_forward(s, aX.data(), aW.data(), aB.data(), aY.data(), nullptr);
+    compare_sums("lone_forward " + named(s), y, Y, aY, taps + 1);
+    wide_.lone_input_gradient(s, 0, s.C, W.data(), DY.data(), DX.data(), nullptr);
+    wide_.lone_input_gradient(s, 0, s.C, aW.data(), aDY.data(), aDX.data(), nullptr);
+    compare_sums("lone_input_gradient " + named(s), dx, DX, aDX,
+                 s.O / s.groups * s.KH * s.KW);
+    wide_.lone_weight_gradient(s, X.data(), DY.data(), DW.data(), DB.data(), nullptr);
+    wide_.lone_weight_gradient(s, aX.data(), aDY.data(), aDW.data(), aDB.data(),
+                               nullptr);
+    compare_sums("lone_weight_gradient " + named(s), dw, DW, aDW, s.OH * s.OW + 1);
+    compare_sums("lone bias gradient " + named(s), db, DB, aDB, s.OH * s.OW + 1);
+}
+
 void Checker::single_dense(Sampler& sample) {
     const bool biased = sample.between(0, 1);
     const int64_t D = sample.between(1, 70), O = sample.between(1, 40);

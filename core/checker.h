@@ -106,6 +106,7 @@ class Checker {
     void dense(Sampler& sample);
     void single_convolution(Sampler& sample);
     void single_dense(Sampler& sample);
+    void lone_convolution(Sampler& sample);
     void single_pooling(Sampler& sample);
     void single_normalization(Sampler& sample);
     void normalization(Sampler& sample);

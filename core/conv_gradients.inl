@@ -281,7 +281,8 @@ static void weight_tile(const ConvShape& s, int64_t rows, const float* x,
             for (int64_t ow = 0; ow < s.OW; ++ow) {
                 Vector value[TT];
                 STRIATE_UNROLL
-                for (int t = 0; t < TT; ++t) value[t] = load_held(corner + offset[t]);
+                for (int t = 0; t < TT; ++t)
+                    value[t] = held(load_loose(corner + offset[t]));
                 STRIATE_UNROLL
                 for (int i = 0; i < TO; ++i) {
                     const Vector g = load_held(gradient + i * plane);
@@ -337,7 +338,8 @@ static WeightTile weight_tile_for(int channels, int taps) {
                          : weight_tile_of<1, weight_taps(1)>(taps);
 }
 
-// Rows [first, first + rows) of one group's part.
+// Rows [first, first + rows) of one group's part; input values lie `kApart` apart.
+template <int kApart>
 static void add_weight_gradient(const ConvShape& s, int64_t g, int64_t first,
                                 int64_t rows, const float* x, const float* dy,
                                 float* dw) {
@@ -345,7 +347,7 @@ static void add_weight_gradient(const ConvShape& s, int64_t g, int64_t first,
     const int64_t taps = group_inputs * s.KH * s.KW, plane = s.OH * s.OW * kLanes;
     const Cut channels = cut(group_outputs, kWeightChannels);
     const float* input =
-        x + (g * group_inputs * s.H + first * s.stride_h) * s.W * kLanes;
+        x + (g * group_inputs * s.H + first * s.stride_h) * s.W * kApart;
     for (int64_t co = 0; co < channels.parts; ++co) {
         const int64_t begin = cut_begin(channels, co);
         const int tall = int(cut_begin(channels, co + 1) - begin);
@@ -359,7 +361,7 @@ static void add_weight_gradient(const ConvShape& s, int64_t g, int64_t first,
             int64_t offset[kWeightTaps];
             for (int i = 0; i < wide; ++i) {
                 offset[i] =
-                    ((c * s.H + kh * s.dilation_h) * s.W + kw * s.dilation_w) * kLanes;
+                    ((c * s.H + kh * s.dilation_h) * s.W + kw * s.dilation_w) * kApart;
                 if (++kw < s.KW) continue;
                 kw = 0;
                 if (++kh < s.KH) continue;
@@ -388,7 +390,8 @@ static void conv_weight_gradient(const ConvShape& s, const float* x, const float
     for (int64_t r = 0; r < rows.parts; ++r) {
         const int64_t first = cut_begin(rows, r);
         for (int64_t g = 0; g < s.groups; ++g)
-            add_weight_gradient(s, g, first, cut_begin(rows, r + 1) - first, x, dy, dw);
+            add_weight_gradient<kLanes>(s, g, first, cut_begin(rows, r + 1) - first, x,
+                                        dy, dw);
     }
     if (db) bias_gradient(s, dy, db);
 }

@@ -181,6 +181,16 @@ struct Kernels {
     void (*single_norm)(const NormShape&, const T* mean, const T* variance, const T* w,
                         const T* bias, T* x);
 
+    // A block with one image, to train on it: the three of conv_ where every lane of x
+    // is that image and dy is zero but in the first lane; scratch has the room that
+    // lone_scratch (single.h) tells
+    void (*lone_forward)(const ConvShape&, const T* x, const T* w, const T* bias, T* y,
+                         T* scratch);
+    void (*lone_input_gradient)(const ConvShape&, int64_t first, int64_t last,
+                                const T* w, const T* dy, T* dx, T* scratch);
+    void (*lone_weight_gradient)(const ConvShape&, const T* x, const T* dy, T* dw,
+                                 T* db, T* scratch);
+
     // y = a + b for count lanes-wide values; y may be a or b
     void (*add)(int64_t count, const T* a, const T* b, T* y);
     // y = f(x) for count lanes-wide values; y may be x

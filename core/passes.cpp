@@ -192,7 +192,10 @@ void Plan<T>::forward(const Passage<T>& passage, size_t step,
             break;
         case Kind::conv: {
             const T* kernel = w + first_weight(s, range);
-            if (s.filtering.forward) {
+            if (passage.sink.lone) {
+                kernels.lone_forward(conv_shape(s, range), x, kernel, bias, y,
+                                     passage.scratch);
+            } else if (s.filtering.forward) {
                 kernels.winograd_forward(winograd_shape(s, range), x, kernel, bias, y,
                                          passage.scratch);
             } else {
@@ -254,7 +257,10 @@ void Plan<T>::weight_gradient(const Passage<T>& passage, size_t step,
         T* own = passage.sink.conv + conv_offset_[step];
         T* dw = own + first_weight(s, range);
         T* db = s.bias >= 0 ? own + s.weights() + range.begin(s.out.C) : nullptr;
-        if (s.filtering.weight_gradient) {
+        if (passage.sink.lone) {
+            kernels.lone_weight_gradient(conv_shape(s, range), x, dy, dw, db,
+                                         passage.scratch);
+        } else if (s.filtering.weight_gradient) {
             kernels.winograd_weight_gradient(winograd_shape(s, range), x, dy, dw, db,
                                              passage.scratch);
         } else {
@@ -289,20 +295,24 @@ void Plan<T>::input_gradient(const Passage<T>& passage, const Action& action,
         case Kind::pad:
             crop(s, range.size(s.in.C), lanes, dy, dx);
             break;
-        case Kind::conv:
-            if (s.by_channel()) {
-                const ConvShape part = conv_shape(s, range);
-                kernels.conv_input_gradient(part, 0, part.C, w + first_weight(s, range),
-                                            dy, dx);
+        case Kind::conv: {
+            // With groups, a range of channels is a convolution of its own.
+            const bool apart = s.by_channel();
+            const ConvShape part = apart ? conv_shape(s, range) : s.conv();
+            const T* kernel = apart ? w + first_weight(s, range) : w;
+            const int64_t first = apart ? 0 : channel;
+            const int64_t last = first + range.size(s.in.C);
+            if (passage.sink.lone) {
+                kernels.lone_input_gradient(part, first, last, kernel, dy, dx,
+                                            passage.scratch);
             } else if (s.filtering.input_gradient) {
-                kernels.winograd_input_gradient(s.filtering.shape, channel,
-                                                channel + range.size(s.in.C), w, dy, dx,
-                                                passage.scratch);
+                kernels.winograd_input_gradient(s.filtering.shape, first, last, kernel,
+                                                dy, dx, passage.scratch);
             } else {
-                kernels.conv_input_gradient(s.conv(), channel,
-                                            channel + range.size(s.in.C), w, dy, dx);
+                kernels.conv_input_gradient(part, first, last, kernel, dy, dx);
             }
             break;
+        }
         case Kind::max_pool:
             kernels.max_pool_backward(
                 pool_shape(s, range),

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "single.h"
+
 namespace striate {
 
 int64_t Step::weights() const {
@@ -52,8 +54,9 @@ Plan<T>::Plan(std::vector<Step> steps, int64_t weight_count,
         winner_offset_.push_back(winner_count_);
         if (s.kind == Kind::max_pool) winner_count_ += s.out.count();
         conv_offset_.push_back(conv_count_);
-        if (s.kind == Kind::conv)
-            conv_count_ += s.weights() + (s.bias >= 0 ? s.out.C : 0);
+        if (s.kind != Kind::conv) continue;
+        conv_count_ += s.weights() + (s.bias >= 0 ? s.out.C : 0);
+        lone_count_ = std::max(lone_count_, lone_scratch(s.conv()));
     }
     single_ = single_layout(steps_);
     for (size_t i = 0; i + 1 < steps_.size(); ++i)

@@ -144,6 +144,7 @@ template <class T>
 struct GradientSink {
     T* conv = nullptr;
     T *const *dense_inputs = nullptr, *const *dense_gradients = nullptr;
+    bool lone = false;  // of a step of one image, whose convolutions go by lone_
 };
 
 // A block on its way through a program.
@@ -157,7 +158,7 @@ struct Passage {
     DropoutKey key;
     const BatchStatistics<T>* batch;
     Arena<T>& arena;
-    T* scratch;  // of Plan::scratch_count values, the thread's own
+    T* scratch;  // of Plan::scratch_count values, or lone_count; the thread's own
     GradientSink<T> sink{};
 };
 
@@ -199,6 +200,8 @@ class Plan {
     int64_t fold_count() const { return fold_count_; }
     // Values of memory that minimal filtering works in, for each thread.
     int64_t scratch_count() const { return scratch_count_; }
+    // The same where convolutions go by the kernels for a single image.
+    int64_t lone_count() const { return lone_count_; }
 
     void load(const Source<T>& source, const Passage<T>& passage) const;
     // One of so many equal parts of a chain's channels through all its actions.
@@ -244,6 +247,7 @@ class Plan {
     int64_t trainable_count_;
     std::vector<int64_t> winner_offset_, conv_offset_, fold_offset_;
     int64_t winner_count_ = 0, conv_count_ = 0, fold_count_ = 0, scratch_count_ = 0;
+    int64_t lone_count_ = 0;
     Program training_, prediction_;
 };
 

@@ -134,13 +134,16 @@ static void softmax_cross_entropy(int64_t classes, const float* logits,
     }
 }
 
-// Sixteen sums at once: one alone would wait for each addition before the next.
+// Many sums at once: one alone would wait for each addition before the next.
+constexpr int kSquares = kRegisters == 32 ? 32 : 16;
+
 static double sum_squares(int64_t count, const float* x) {
-    double sums[kLanes] = {}, total = 0.0;
+    double sums[kSquares] = {}, total = 0.0;
     int64_t i = 0;
-    for (; i + kLanes <= count; i += kLanes) {
+    for (; i + kSquares <= count; i += kSquares) {
         STRIATE_UNROLL
-        for (int k = 0; k < kLanes; ++k) sums[k] += double(x[i + k]) * double(x[i + k]);
+        for (int k = 0; k < kSquares; ++k)
+            sums[k] += double(x[i + k]) * double(x[i + k]);
     }
     for (; i < count; ++i) total += double(x[i]) * double(x[i]);
     for (double sum : sums) total += sum;

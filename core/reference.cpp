@@ -262,6 +262,25 @@ void single_norm(const NormShape& s, const T* mean, const T* variance, const T* 
     norm_forward<T, 1>(s, x, mean, variance, w, bias, x);
 }
 
+// A block with one image computes what any other does.
+
+template <class T, int L>
+void lone_forward(const ConvShape& s, const T* x, const T* w, const T* bias, T* y, T*) {
+    conv_forward<T, L>(s, x, w, bias, y);
+}
+
+template <class T, int L>
+void lone_input_gradient(const ConvShape& s, int64_t first, int64_t last, const T* w,
+                         const T* dy, T* dx, T*) {
+    conv_input_gradient<T, L>(s, first, last, w, dy, dx);
+}
+
+template <class T, int L>
+void lone_weight_gradient(const ConvShape& s, const T* x, const T* dy, T* dw, T* db,
+                          T*) {
+    conv_weight_gradient<T, L>(s, x, dy, dw, db);
+}
+
 template <class T, int L>
 void add(int64_t count, const T* a, const T* b, T* y) {
     for (int64_t i = 0; i < count * L; ++i) y[i] = a[i] + b[i];
@@ -567,6 +586,9 @@ constexpr Kernels<T> kTable = {
     single_max_pool<T>,
     average_pool_forward<T, 1>,
     single_norm<T>,
+    lone_forward<T, L>,
+    lone_input_gradient<T, L>,
+    lone_weight_gradient<T, L>,
     add<T, L>,
     activation_forward<T, L>,
     activation_backward<T, L>,

@@ -14,6 +14,23 @@ int64_t single_scratch(const ConvShape& s) {
                     4 * (s.H * s.W + kMostLanes) + kMostLanes);
 }
 
+int64_t lone_scratch(const ConvShape& s) {
+    const auto room = [](int64_t count) { return padded(count + kMostLanes - 1); };
+    ConvShape back = s;  // the gradient of the input, as a convolution
+    back.C = s.O;
+    back.H += (s.KH - 1) * s.dilation_h;
+    back.W += (s.KW - 1) * s.dilation_w;
+    back.O = s.C;
+    back.OH = s.H;
+    back.OW = s.W;
+    const int64_t input = room(s.C * s.H * s.W), output = room(s.O * s.OH * s.OW);
+    const int64_t forward = input + output + single_scratch(s);
+    const int64_t backward = room(s.O * back.H * back.W) + input +
+                             room(s.C / s.groups * s.O * s.KH * s.KW) +
+                             single_scratch(back);
+    return std::max({forward, backward, input + s.O * padded(s.OH * s.W)});
+}
+
 namespace {
 // Multiply-adds of an image: they take 0.08 ms or more, a thread's start 0.03 ms.
 constexpr int64_t kWorthAThread = 4'000'000;

@@ -22,7 +22,9 @@ bool run_single(const Plan<T>& plan, const T* weights, const Source<T>& source,
 template <class T>
 int64_t single_tasks(const Plan<T>& plan, int64_t images);
 
-// Values of scratch that Kernels::single_conv takes.
+// Values of scratch that Kernels::single_conv takes, and the kernels for a block with
+// one image.
 int64_t single_scratch(const ConvShape& s);
+int64_t lone_scratch(const ConvShape& s);
 
 }  // namespace striate

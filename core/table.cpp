@@ -31,6 +31,8 @@ namespace STRIATE_TABLE {
 #include "single.inl"
 #include "winograd.inl"
 #include "winograd_gradients.inl"
+// Of what stands above.
+#include "lone.inl"
 
 extern const Kernels<float> table;
 const Kernels<float> table = {
@@ -58,6 +60,9 @@ const Kernels<float> table = {
     single_max_pool,
     single_average_pool,
     single_norm,
+    lone_forward,
+    lone_input_gradient,
+    lone_weight_gradient,
     add,
     activation_forward,
     activation_backward,

@@ -17,6 +17,12 @@ int64_t slices_of(int64_t blocks) { return std::min<int64_t>(blocks, kSlices); }
 // Weights of one update, or of one sum over slices, that a thread claims at a time.
 constexpr int64_t kChunk = 4096;
 
+// Values of scratch that a thread needs.
+template <class T>
+int64_t scratch_of(const Plan<T>& plan, int64_t batch) {
+    return batch == 1 ? plan.lone_count() : plan.scratch_count();
+}
+
 // Everything a training run shares between its threads, and the phases of a step: the
 // batch through the legs of the training program, which is a single one up and down the
 // network where nothing is split or, by batch_norm, merged between; gradients summed,
@@ -34,9 +40,10 @@ class Trainer {
           training_(training),
           arenas_(arenas),
           watch_(interrupted),
-          kernels_(plan.kernels().of(std::min(training.batch, training.images))),
+          batch_(std::min(training.batch, training.images)),
+          kernels_(plan.kernels().of(batch_)),
           lanes_(kernels_.lanes),
-          blocks_(blocks_of(std::min(training.batch, training.images), lanes_)),
+          blocks_(blocks_of(batch_, lanes_)),
           slices_(slices_of(blocks_)),
           threads_(threads),
           norms_(plan, blocks_, lanes_),
@@ -49,7 +56,7 @@ class Trainer {
         while (arenas_.size() < size_t(kept ? blocks_ : threads))
             arenas_.push_back(plan.make_arena(plan.training(), lanes_));
         for (int t = 0; t < threads; ++t)
-            scratch_.push_back(allocate<T>(plan.scratch_count()));
+            scratch_.push_back(allocate<T>(scratch_of(plan, batch_)));
         if (training.augmentation)
             for (int t = 0; t < threads; ++t)
                 augmenters_.emplace_back(*training.augmentation, training.dropout.seed,
@@ -207,7 +214,8 @@ class Trainer {
                 batch(),
                 arenas_[size_t(kept_ ? b : thread)],
                 scratch_[size_t(thread)].get(),
-                {conv, block_inputs_.data() + row, block_gradients_.data() + row}};
+                {conv, block_inputs_.data() + row, block_gradients_.data() + row,
+                 batch_ == 1}};
             const auto other = [&](const Action& action, const Range& range) {
                 do_action(action, range, b, thread, passage);
             };
@@ -372,7 +380,8 @@ class Trainer {
     Arenas<T>& arenas_;  // of each block where it is kept between legs, or thread
     std::vector<AlignedArray<T>> scratch_;  // of each thread
     Watch watch_;
-    const Kernels<T>& kernels_;  // by the size of the batch
+    const int64_t batch_;        // images of a full one
+    const Kernels<T>& kernels_;  // by the batch
     const int lanes_;
     const int64_t blocks_, slices_;        // of a full batch
     std::deque<Augmenter<T>> augmenters_;  // one a thread, or none
@@ -414,8 +423,8 @@ template <class T>
 int64_t training_bytes(const Plan<T>& plan, int64_t batch, int threads) {
     const int lanes = plan.kernels().of(batch).lanes;
     const int64_t blocks = blocks_of(batch, lanes);
-    int64_t numbers =
-        slices_of(blocks) * padded(plan.conv_count()) + threads * plan.scratch_count();
+    int64_t numbers = slices_of(blocks) * padded(plan.conv_count()) +
+                      threads * scratch_of(plan, batch);
     int64_t arenas = splits(blocks, threads) ? blocks : threads, moments = 0;
     for (const Step& s : plan.steps()) {
         if (s.kind == Kind::dense)
