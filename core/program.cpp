@@ -11,8 +11,9 @@ namespace {
 
 // Convolutions are fastest at four channels at a time.
 constexpr int64_t kTile = 4;
-// The work of a task that is worth a phase of its own: some three microseconds.
-constexpr int64_t kTaskWork = 10000;
+// The work of a task that is worth a phase of its own, in single lanes: some three
+// microseconds.
+constexpr int64_t kTaskWork = 160000;
 
 // A part of the arena, and the first and the last chain that touch it: those between
 // may put nothing else there.
@@ -337,7 +338,7 @@ Program make_program(const std::vector<Step>& steps, const Purpose& purpose) {
     return Builder(steps, purpose).program();
 }
 
-std::vector<Leg> legs_of(const Program& program, bool split, int threads) {
+std::vector<Leg> legs_of(const Program& program, bool split, int threads, int lanes) {
     std::vector<Leg> legs;
     bool merged = true;
     for (size_t i = 0; i < program.chains.size(); ++i) {
@@ -348,8 +349,8 @@ std::vector<Leg> legs_of(const Program& program, bool split, int threads) {
             // and repeats no work.
             const int64_t each = chain.channels / (threads * kTile);
             parts = threads * std::clamp<int64_t>(each, 1, chain.filtered ? 1 : 4);
-            parts = std::min(
-                {parts, chain.channels, std::max<int64_t>(chain.work / kTaskWork, 1)});
+            parts = std::min({parts, chain.channels,
+                              std::max<int64_t>(chain.work * lanes / kTaskWork, 1)});
         }
         // What is not worth cutting goes on in the task before it.
         if (!merged && parts == 1 && legs.back().parts == 1) {

@@ -44,7 +44,7 @@ struct Action {
 struct Chain {
     size_t first, last;
     int64_t channels;  // into which all of it can be cut
-    int64_t work;      // multiply-adds of all lanes, or what takes as long
+    int64_t work;      // multiply-adds of a lane, or what takes as long
     bool merges;       // whether what blocks say about the batch is merged behind it
     bool filtered;     // by minimal filtering: each part transforms all of the input
 };
@@ -99,7 +99,8 @@ struct Leg {
 };
 
 // With `split`, blocks are cut for so many threads wherever that is worth a phase of
-// its own; otherwise a leg ends only where something is merged.
-std::vector<Leg> legs_of(const Program& program, bool split, int threads);
+// its own; otherwise a leg ends only where something is merged. An action takes as long
+// as so many lanes do.
+std::vector<Leg> legs_of(const Program& program, bool split, int threads, int lanes);
 
 }  // namespace striate

@@ -10,9 +10,9 @@ namespace striate {
 
 namespace {
 
-// The work, as a chain counts it, of a call that is worth starting a team for: some
-// three hundred microseconds.
-constexpr int64_t kTeamWork = 1000000;
+// The work of a call, in single lanes, that is worth starting a team for: some three
+// hundred microseconds.
+constexpr int64_t kTeamWork = 16000000;
 
 // Writes the block's values x[C][H][W][L] to images of out[count][H][W][C].
 template <class T>
@@ -33,9 +33,9 @@ int64_t shared_of(int64_t blocks, int64_t work, int threads) {
     return splits(blocks, threads) ? blocks : std::min<int64_t>(blocks, threads - 1);
 }
 
-int64_t work_of(const Program& program) {
+int64_t work_of(const Program& program, int lanes) {
     int64_t work = 0;
-    for (const Chain& chain : program.chains) work += chain.work;
+    for (const Chain& chain : program.chains) work += chain.work * lanes;
     return work;
 }
 
@@ -48,10 +48,10 @@ bool carry_all(const Plan<T>& plan, const Program& program, const T* weights,
     const Kernels<T>& kernels = plan.kernels().of(images);
     const int lanes = kernels.lanes;
     const int64_t blocks = blocks_of(images, lanes);
-    const int64_t shared = shared_of(blocks, work_of(program), threads);
+    const int64_t shared = shared_of(blocks, work_of(program, lanes), threads);
     const int64_t whole = blocks - shared;
     const Leg all{0, program.chains.size(), 1};
-    const std::vector<Leg> legs = legs_of(program, true, threads);
+    const std::vector<Leg> legs = legs_of(program, true, threads, lanes);
     int64_t tasks = whole;
     for (const Leg& leg : legs) tasks = std::max(tasks, whole + shared * leg.parts);
     const int team = int(std::clamp<int64_t>(tasks, 1, threads));
@@ -186,7 +186,7 @@ int64_t forward_tasks(const Plan<T>& plan, int64_t images) {
     if (images <= kFewImages) return single_tasks(plan, images);
     const int lanes = plan.kernels().of(images).lanes;
     const int64_t blocks = blocks_of(images, lanes);
-    const bool shares = blocks * work_of(plan.prediction()) >= kTeamWork;
+    const bool shares = blocks * work_of(plan.prediction(), lanes) >= kTeamWork;
     return shares ? blocks * lanes
                   : blocks;  // blocks too are shared, by their channels
 }
@@ -201,7 +201,8 @@ int64_t inference_bytes(const Plan<T>& plan, int64_t images, int threads) {
     int64_t numbers = plan.steps()[0].in.count() * lanes;
     for (const Step& s : plan.steps()) numbers += s.out.count() * lanes;
     const int64_t blocks = blocks_of(images, lanes);
-    const int64_t shared = shared_of(blocks, work_of(plan.prediction()), threads);
+    const int64_t shared =
+        shared_of(blocks, work_of(plan.prediction(), lanes), threads);
     numbers *= shared + std::min<int64_t>(blocks - shared, threads);
     numbers += threads * plan.scratch_count() + plan.fold_count();
     return numbers * int64_t(sizeof(T));

@@ -17,6 +17,9 @@ int64_t slices_of(int64_t blocks) { return std::min<int64_t>(blocks, kSlices); }
 // Weights of one update, or of one sum over slices, that a thread claims at a time.
 constexpr int64_t kChunk = 4096;
 
+// A step of one image takes as long as so many lanes of it would.
+constexpr int kLoneLanes = 2;
+
 // Values of scratch that a thread needs.
 template <class T>
 int64_t scratch_of(const Plan<T>& plan, int64_t batch) {
@@ -47,8 +50,9 @@ class Trainer {
           slices_(slices_of(blocks_)),
           threads_(threads),
           norms_(plan, blocks_, lanes_),
-          whole_(legs_of(plan.training(), false, threads)),
-          split_(legs_of(plan.training(), true, threads)) {
+          whole_(legs_of(plan.training(), false, threads, lanes_)),
+          split_(legs_of(plan.training(), true, threads,
+                         batch_ == 1 ? kLoneLanes : lanes_)) {
         const auto& steps = plan.steps();
         // A thread keeps a block only where nothing interrupts its way.
         const bool kept = normalizes() || splits(blocks_, threads);

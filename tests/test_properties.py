@@ -174,6 +174,20 @@ def test_gradients_of_every_layer_agree_with_differences(layers: list[Layer]) ->
     check_against_differences(make_case(network, count=3, seed=1), most=60)
 
 
+# One image, a full block of 8 lanes, and one of 16: each has kernels of its own.
+BLOCKS: list[Layer] = [
+    *(Conv2D(6, 3, padding=1), ReLU(), Conv2D(6, 3, groups=3), Tanh(), MaxPool2D(2)),
+    *(Conv2D(9, 1), Conv2D(4, 2, stride=2, padding=1), Conv2D(3, 2, dilation=2)),
+    *(ReLU(), Flatten(), Dropout(0.2), Dense(17), Tanh(), Dense(4)),
+]
+
+
+@pytest.mark.parametrize("count", [1, 8, 9])
+def test_gradients_of_blocks_agree_with_differences(count: int) -> None:
+    network = Network(BLOCKS, (12, 11, 2), seed=3)
+    check_against_differences(make_case(network, count, seed=1), most=60)
+
+
 @settings(max_examples=40, deadline=None)
 @given(cases(dropout=True, most_images=18))
 def test_gradients_of_networks_agree_with_differences(case: Case) -> None:
@@ -186,6 +200,17 @@ def test_gradients_of_networks_agree_with_differences(case: Case) -> None:
 @settings(max_examples=50, deadline=None)
 @given(cases())
 def test_every_instruction_set_stays_within_the_carried_bound(case: Case) -> None:
+    check_within_bounds(case)
+
+
+@pytest.mark.parametrize("count", [1, 2, 8, 9, 16])
+def test_every_block_stays_within_the_carried_bound(count: int) -> None:
+    network = Network(BLOCKS, (12, 11, 2), seed=3)
+    check_within_bounds(make_case(network, count, seed=2))
+
+
+def check_within_bounds(case: Case) -> None:
+    """All outputs and gradients, on every instruction set, against the definitions."""
     network, weights = case.network, case.network.engine.flat
     wanted = reference.run(
         network.resolved, network.weights, case.images, **case.targets
@@ -274,7 +299,7 @@ def test_an_answer_does_not_depend_on_the_neighbours(
         np.testing.assert_array_equal(all_rows[kept], rows, err_msg=one.name)
 
 
-def train(case: Case, threads: int, seed: int = 5) -> bytes:
+def train(case: Case, threads: int, seed: int = 5, batch_size: int = 23) -> bytes:
     """The weights' bits after two epochs from the network's own start."""
     given = case.network
     network = Network(given.layers, given.input_shape, seed=given.seed)
@@ -282,7 +307,7 @@ def train(case: Case, threads: int, seed: int = 5) -> bytes:
         case.images,
         case.labels % network.outputs,
         epochs=2,
-        batch_size=23,
+        batch_size=batch_size,
         optimizer=SGD(0.05, momentum=0.9),
         sample_weight=case.sample_weight,
         label_smoothing=case.label_smoothing,
@@ -301,6 +326,17 @@ def test_same_bits_on_any_number_of_threads(
     case = make_case(network, images, seed, weighted=seed % 2 == 0)
     one = train(case, threads=1)
     assert all(train(case, threads) == one for threads in (2, 3, 8))
+
+
+@pytest.mark.parametrize("batch_size", range(1, 10))
+def test_same_bits_of_small_batches_on_any_number_of_threads(batch_size: int) -> None:
+    wide: list[Layer] = [Conv2D(16, 3, padding=1), ReLU(), Conv2D(16, 3), ReLU()]
+    norms = [BatchNorm(epsilon=1e-2)] if batch_size > 1 else []
+    network = Network([*wide, *norms, *BLOCKS], (18, 18, 1), seed=4)
+    case = make_case(network, count=20, weighted=True)
+    one = train(case, threads=1, batch_size=batch_size)
+    for threads in (2, 3):
+        assert train(case, threads, batch_size=batch_size) == one
 
 
 def test_the_seed_alone_decides() -> None:
