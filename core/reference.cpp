@@ -10,6 +10,9 @@
 namespace striate {
 namespace {
 
+#include "augment_reference.inl"
+#include "pointwise_reference.inl"
+
 template <class T, int L>
 void conv_forward(const ConvShape& s, const T* x, const T* w, const T* bias, T* y) {
     const int64_t CG = s.C / s.groups, OG = s.O / s.groups;
@@ -262,120 +265,6 @@ void single_norm(const NormShape& s, const T* mean, const T* variance, const T* 
     norm_forward<T, 1>(s, x, mean, variance, w, bias, x);
 }
 
-// A block with one image computes what any other does.
-
-template <class T, int L>
-void lone_forward(const ConvShape& s, const T* x, const T* w, const T* bias, T* y, T*) {
-    conv_forward<T, L>(s, x, w, bias, y);
-}
-
-template <class T, int L>
-void lone_input_gradient(const ConvShape& s, int64_t first, int64_t last, const T* w,
-                         const T* dy, T* dx, T*) {
-    conv_input_gradient<T, L>(s, first, last, w, dy, dx);
-}
-
-template <class T, int L>
-void lone_weight_gradient(const ConvShape& s, const T* x, const T* dy, T* dw, T* db,
-                          T*) {
-    conv_weight_gradient<T, L>(s, x, dy, dw, db);
-}
-
-template <class T, int L>
-void add(int64_t count, const T* a, const T* b, T* y) {
-    for (int64_t i = 0; i < count * L; ++i) y[i] = a[i] + b[i];
-}
-
-template <class T, int L>
-void activation_forward(const ActivationRule& rule, int64_t count, const T* x, T* y) {
-    for (int64_t i = 0; i < count * L; ++i) {
-        const double v = double(x[i]);
-        switch (rule.kind) {
-            case Activation::relu:
-                y[i] = T(v < 0.0 ? 0.0 : v);
-                break;
-            case Activation::leaky_relu:
-                y[i] = T(v < 0.0 ? rule.slope * v : v);
-                break;
-            case Activation::tanh:
-                y[i] = T(rule.height * std::tanh(rule.steepness * v));
-                break;
-            case Activation::sigmoid:
-                y[i] = T(1.0 / (1.0 + std::exp(-v)));
-                break;
-        }
-    }
-}
-
-template <class T, int L>
-void activation_backward(const ActivationRule& rule, int64_t count, const T* y, T* dy) {
-    for (int64_t i = 0; i < count * L; ++i) {
-        const double v = double(y[i]), g = double(dy[i]), height = rule.height;
-        switch (rule.kind) {
-            case Activation::relu:
-                dy[i] = T(v <= 0.0 ? 0.0 : g);
-                break;
-            case Activation::leaky_relu:
-                dy[i] = T(v <= 0.0 ? rule.slope * g : g);
-                break;
-            case Activation::tanh:
-                dy[i] = T(g * rule.steepness * (height - v * v / height));
-                break;
-            case Activation::sigmoid:
-                dy[i] = T(g * v * (1.0 - v));
-                break;
-        }
-    }
-}
-
-// Of one lane; returns log of the sum of exponentials.
-template <class T, int L>
-double softmax_lane(int64_t classes, const T* logits, T* probabilities, int lane) {
-    double maximum = double(logits[lane]), sum = 0.0;
-    for (int64_t k = 1; k < classes; ++k)
-        maximum = std::fmax(maximum, double(logits[k * L + lane]));
-    for (int64_t k = 0; k < classes; ++k)
-        sum += std::exp(double(logits[k * L + lane]) - maximum);
-    for (int64_t k = 0; k < classes; ++k)
-        probabilities[k * L + lane] =
-            T(std::exp(double(logits[k * L + lane]) - maximum) / sum);
-    return maximum + std::log(sum);
-}
-
-template <class T, int L>
-void softmax(int64_t classes, const T* logits, T* probabilities) {
-    for (int l = 0; l < L; ++l) softmax_lane<T, L>(classes, logits, probabilities, l);
-}
-
-template <class T, int L>
-void softmax_cross_entropy(int64_t classes, const T* logits, const int32_t* labels,
-                           const int32_t* partners, const T* shares, const T* weights,
-                           double smoothing, T* gradient, double* loss,
-                           int32_t* correct) {
-    for (int l = 0; l < L; ++l) {
-        loss[l] = 0.0;
-        correct[l] = 0;
-        if (labels[l] < 0) {
-            for (int64_t k = 0; k < classes; ++k) gradient[k * L + l] = T(0);
-            continue;
-        }
-        const double log_sum = softmax_lane<T, L>(classes, logits, gradient, l);
-        const T own = logits[labels[l] * L + l];
-        correct[l] = !std::isnan(own);
-        const double share = partners ? double(shares[l]) : 0.0;
-        for (int64_t k = 0; k < classes; ++k) {
-            const T rival = logits[k * L + l];
-            double q = smoothing / double(classes);
-            if (k == labels[l]) q += (1.0 - smoothing) * (1.0 - share);
-            if (partners && k == partners[l]) q += (1.0 - smoothing) * share;
-            if (q > 0.0) loss[l] += q * (log_sum - double(rival));
-            if (rival > own || (rival == own && k < labels[l])) correct[l] = 0;
-            T& g = gradient[k * L + l];
-            g = T(double(weights[l]) * (double(g) - q));
-        }
-    }
-}
-
 template <class T, int L>
 void gather_pixels(const PixelShape& s, const uint8_t* const* images,
                    const float* table, const float* fill, T* x) {
@@ -393,171 +282,29 @@ void gather_pixels(const PixelShape& s, const uint8_t* const* images,
                 }
 }
 
-// Wellons' lowbias32: every bit of the result depends on every bit of x.
-uint32_t mixed_bits(uint32_t x) {
-    x = (x ^ x >> 16) * 0x7feb352du;
-    x = (x ^ x >> 15) * 0x846ca68bu;
-    return x ^ x >> 16;
-}
-
-// The four weights of a cubic B-spline at a position in its cell; returns the cell.
-int64_t spline_weights(double position, double* weights) {
-    const int64_t cell = int64_t(position);
-    const double u = position - double(cell), v = 1.0 - u;
-    weights[0] = v * v * v / 6.0;
-    weights[1] = (4.0 - 6.0 * u * u + 3.0 * u * u * u) / 6.0;
-    weights[2] = (4.0 - 6.0 * v * v + 3.0 * v * v * v) / 6.0;
-    weights[3] = u * u * u / 6.0;
-    return cell;
-}
-
-template <class T, int L>
-double displacement(const Warp<T>& warp, int axis, int64_t h, int64_t w, int lane) {
-    double down[4], across[4], sum = 0.0;
-    const int64_t row = spline_weights(double(h) / warp.spacing, down);
-    const int64_t column = spline_weights(double(w) / warp.spacing, across);
-    for (int i = 0; i < 4; ++i)
-        for (int j = 0; j < 4; ++j) {
-            const int64_t at = (axis * warp.GH + row + i) * warp.GW + column + j;
-            sum += down[i] * across[j] * double(warp.grid[at * L + lane]);
-        }
-    return sum;
-}
-
-template <class T, int L>
-void resample(const PixelShape& s, const Warp<T>& warp, const T* frame, T* x) {
-    const int64_t FH = s.H + 3, FW = s.W + 3;
-    for (int64_t h = 0; h < s.H; ++h)
-        for (int64_t w = 0; w < s.W; ++w)
-            for (int l = 0; l < L; ++l) {
-                double at[2];
-                for (int axis = 0; axis < 2; ++axis) {
-                    const T* map = warp.map + 3 * axis * L + l;
-                    at[axis] = double(map[0]) * double(h) + double(map[L]) * double(w) +
-                               double(map[2 * L]);
-                    if (warp.grid) at[axis] += displacement<T, L>(warp, axis, h, w, l);
-                    const double last = double(axis ? s.W : s.H) + 1.0;
-                    at[axis] = std::fmin(std::fmax(at[axis], 0.0), last);
-                }
-                const int64_t row = int64_t(at[0]), column = int64_t(at[1]);
-                const double down = at[0] - double(row);
-                const double across = at[1] - double(column);
-                for (int64_t c = 0; c < s.C; ++c) {
-                    const auto pixel = [&](int64_t i, int64_t j) {
-                        const int64_t place = (c * FH + row + i) * FW + column + j;
-                        return double(frame[place * L + l]);
-                    };
-                    const double top =
-                        pixel(0, 0) + across * (pixel(0, 1) - pixel(0, 0));
-                    const double low =
-                        pixel(1, 0) + across * (pixel(1, 1) - pixel(1, 0));
-                    x[((c * s.H + h) * s.W + w) * L + l] = T(top + down * (low - top));
-                }
-            }
-}
-
-template <class T, int L>
-void adjust(const PixelShape& s, const Adjustment<T>& rule, T* x) {
-    const int64_t pixels = s.H * s.W;
-    for (int64_t i = 0; i < pixels; ++i)
-        for (int l = 0; l < L; ++l) {
-            const auto value = [&](int64_t c) -> T& {
-                return x[(c * pixels + i) * L + l];
-            };
-            if (rule.tint) {
-                double mixed[3] = {};
-                for (int64_t c = 0; c < 3; ++c)
-                    for (int64_t k = 0; k < 3; ++k)
-                        mixed[c] +=
-                            double(rule.tint[(c * 3 + k) * L + l]) * double(value(k));
-                for (int64_t c = 0; c < 3; ++c) value(c) = T(mixed[c]);
-            }
-            const int64_t h = i / s.W, w = i % s.W;
-            const int32_t* box = rule.box + l;
-            const bool erased =
-                h >= box[0] && h < box[L] && w >= box[2 * L] && w < box[3 * L];
-            for (int64_t c = 0; c < s.C; ++c) {
-                double v = double(rule.gain[l]) * double(value(c)) +
-                           double(rule.offset[c * L + l]);
-                if (rule.noise) {
-                    const uint32_t bits =
-                        mixed_bits(rule.noise_key[l] + uint32_t(c * pixels + i));
-                    const uint32_t sum = (bits & 255) + (bits >> 8 & 255) +
-                                         (bits >> 16 & 255) + (bits >> 24);
-                    v += double(rule.noise[c]) * (double(sum) - 510.0);
-                }
-                v = std::fmin(std::fmax(v, double(rule.low[c])), double(rule.high[c]));
-                value(c) = erased ? T(0) : T(v);
-            }
-        }
-}
-
-template <class T, int L>
-void blend(int64_t count, const T* share, const T* other, T* x) {
-    for (int64_t i = 0; i < count * L; ++i)
-        x[i] =
-            T(double(x[i]) + double(share[i % L]) * (double(other[i]) - double(x[i])));
-}
-
 template <class T, int L>
 void lanes_to_rows(int64_t count, const T* x, T* rows, int64_t stride) {
     for (int64_t i = 0; i < count; ++i)
         for (int l = 0; l < L; ++l) rows[l * stride + i] = x[i * L + l];
 }
 
-template <class T>
-double sum_squares(int64_t count, const T* x) {
-    double squares = 0.0;
-    for (int64_t i = 0; i < count; ++i) squares += double(x[i]) * double(x[i]);
-    return squares;
+// A block with one image computes what any other does.
+
+template <class T, int L>
+void lone_forward(const ConvShape& s, const T* x, const T* w, const T* bias, T* y, T*) {
+    conv_forward<T, L>(s, x, w, bias, y);
 }
 
-template <class T>
-double sum_slices(int64_t count, int64_t slices, const T* const* parts, T* sum) {
-    double squares = 0.0;
-    for (int64_t i = 0; i < count; ++i) {
-        double total = 0.0;
-        for (int64_t s = 0; s < slices; ++s) total += double(parts[s][i]);
-        sum[i] = T(total);
-        squares += total * total;
-    }
-    return squares;
+template <class T, int L>
+void lone_input_gradient(const ConvShape& s, int64_t first, int64_t last, const T* w,
+                         const T* dy, T* dx, T*) {
+    conv_input_gradient<T, L>(s, first, last, w, dy, dx);
 }
 
-template <class T>
-void update(const UpdateRule& rule, int64_t count, T* w, const T* gradient, T* state0,
-            T* state1) {
-    for (int64_t i = 0; i < count; ++i) {
-        double weight = double(w[i]), g = double(gradient[i]) * rule.gradient_scale;
-        if (rule.kind == Optimizer::adamw) {
-            weight -= rule.learning_rate * rule.weight_decay * weight;
-        } else {
-            g += rule.weight_decay * weight;
-        }
-        if (rule.kind == Optimizer::sgd) {
-            if (state0) {
-                const double velocity = rule.momentum * double(state0[i]) + g;
-                state0[i] = T(velocity);
-                g = rule.nesterov ? g + rule.momentum * velocity : velocity;
-            }
-            w[i] = T(weight - rule.learning_rate * g);
-            continue;
-        }
-        const double mean = rule.beta1 * double(state0[i]) + (1.0 - rule.beta1) * g;
-        const double square =
-            rule.beta2 * double(state1[i]) + (1.0 - rule.beta2) * g * g;
-        state0[i] = T(mean);
-        state1[i] = T(square);
-        w[i] = T(weight - rule.learning_rate * (mean / rule.correction1) /
-                              (std::sqrt(square / rule.correction2) + rule.epsilon));
-    }
-}
-
-template <class T>
-void average(double share, int64_t count, const T* w, T* average) {
-    for (int64_t i = 0; i < count; ++i)
-        average[i] =
-            T(double(average[i]) + share * (double(w[i]) - double(average[i])));
+template <class T, int L>
+void lone_weight_gradient(const ConvShape& s, const T* x, const T* dy, T* dw, T* db,
+                          T*) {
+    conv_weight_gradient<T, L>(s, x, dy, dw, db);
 }
 
 template <class T, int L>

@@ -1,7 +1,7 @@
 """Fixtures shared by all tests."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,14 @@ from command_line import run
 
 # Imports PyTorch, which the oracle tests alone ask for; it has no doctests.
 collect_ignore = ["torch_twin.py"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def short_look() -> Iterator[None]:
+    """How long training will take is told before it; tests need but a rough idea."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("striate.commands.choice._USUAL_LOOK", 0.02)  # seconds
+        yield
 
 
 @pytest.fixture(scope="session")

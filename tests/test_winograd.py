@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import reference_numpy as reference
 from numpy.typing import NDArray
-from strategies import make_case
+from strategies import Case, make_case
 from test_properties import (
     ISAS,
     double,
@@ -61,20 +61,26 @@ def direct(network: Network, isa: str = "") -> _core.Plan:
     )
 
 
-@pytest.mark.parametrize("isa", ISAS[:-1])  # the last one is the reference
-@pytest.mark.parametrize(("layers", "shape"), WIDE, ids=WIDE_IDS)
-def test_results_stay_within_the_bound(
-    layers: list[Layer], shape: tuple[int, int, int], isa: str
-) -> None:
-    network = wide(layers, shape)
-    case, weights = make_case(network, count=17, seed=2), network.engine.flat
-    wanted = reference.run(
+@pytest.fixture(scope="module", params=WIDE, ids=WIDE_IDS)
+def bounded(request: pytest.FixtureRequest) -> tuple[Case, reference.Reference]:
+    """A batch for one of these networks, and what is to come of it."""
+    network = wide(*request.param)
+    case = make_case(network, count=17, seed=2)
+    return case, reference.run(
         network.resolved, network.weights, case.images, **case.targets
     )
+
+
+@pytest.mark.parametrize("isa", ISAS[:-1])  # the last one is the reference
+def test_results_stay_within_the_bound(
+    bounded: tuple[Case, reference.Reference], isa: str
+) -> None:
+    case, wanted = bounded
+    network, weights = case.network, case.network.engine.flat
     plan = single(network, isa)
     (found,) = plan.forward(weights, case.images, [0], 2)
     first = network.resolved[0].name
-    if not isinstance(layers[0], Residual):
+    if not isinstance(network.layers[0], Residual):
         reference.assert_within(first, found, wanted.outputs[first])
     _, flat = loss_and_gradient(plan, case, weights, case.images)
     for name, gradient in network.engine.named(flat).items():
@@ -96,7 +102,7 @@ def relative_error(found: NDArray[Any], exact: NDArray[Any]) -> float:
 
 def test_errors_are_a_small_multiple_of_those_of_direct_convolution() -> None:
     """What docs/performance.md says of a layer of 64 channels, with room for luck."""
-    network = wide([Conv2D(64, 3, padding=1)], (16, 16, 64))
+    network = wide([Conv2D(64, 3, padding=1)], (8, 8, 64))
     case, weights = make_case(network, count=16), network.engine.flat
     exact = double(network)
     wide_weights, images = weights.astype(np.float64), case.images.astype(np.float64)
