@@ -33,7 +33,7 @@ from striate import (
     Tanh,
     _core,
 )
-from striate.engine.lowering import lower
+from striate.engine.lowering import lower, update_rule
 from striate.layers import Layer
 
 Floats = NDArray[Any]
@@ -337,6 +337,34 @@ def test_same_bits_of_small_batches_on_any_number_of_threads(batch_size: int) ->
     one = train(case, threads=1, batch_size=batch_size)
     for threads in (2, 3):
         assert train(case, threads, batch_size=batch_size) == one
+
+
+def test_memory_is_handed_on_between_batches_of_any_size() -> None:
+    case = make_case(Network(BLOCKS, (12, 11, 2), seed=3), count=40)
+    plan = single(case.network)
+    rule = update_rule(SGD(0.1))
+
+    def step(state: _core.State, flat: Floats, batch_size: int) -> None:
+        plan.train(
+            *(flat, state, rule, case.images, case.labels.astype(np.int32), None),
+            np.arange(40),
+            batch_size=batch_size,
+            first_step=0,
+            learning_rates=np.full(1, 0.1),
+            label_smoothing=0.0,
+            clip_norm=0.0,
+            seed=0,
+            epoch=1,
+            threads=2,
+        )
+
+    kept = _core.State(plan, 0)
+    flat = case.network.engine.flat.copy()
+    wanted = flat.copy()
+    for batch_size in (1, 8, 40, 7, 16, 1):
+        step(kept, flat, batch_size)
+        step(_core.State(plan, 0), wanted, batch_size)
+    np.testing.assert_array_equal(flat, wanted)
 
 
 def test_the_seed_alone_decides() -> None:
