@@ -99,8 +99,8 @@ struct Leg {
 };
 
 // With `split`, blocks are cut for so many threads wherever that is worth a phase of
-// its own; otherwise a leg ends only where something is merged. An action takes as long
-// as so many lanes do.
+// its own; otherwise a leg ends only where something is merged. Its work is
+// that of so many lanes.
 std::vector<Leg> legs_of(const Program& program, bool split, int threads, int lanes);
 
 }  // namespace striate

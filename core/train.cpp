@@ -17,7 +17,7 @@ int64_t slices_of(int64_t blocks) { return std::min<int64_t>(blocks, kSlices); }
 // Weights of one update, or of one sum over slices, that a thread claims at a time.
 constexpr int64_t kChunk = 4096;
 
-// A step of one image takes as long as so many lanes of it would.
+// The convolutions of a step of one image take as long as so many lanes would.
 constexpr int kLoneLanes = 2;
 
 // Values of scratch that a thread needs.
