@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
+from ..answers import known_labels
 from ..arguments import LARGEST, spell
 from ..errors import UsageError
 from ..plotting.figure import NEEDED, available, write_png
-from .answers import known_labels
 from .console import Console, common_options
 from .grid import grid
-from .model_and_data import read_model_and_data
+from .model_and_data import OneModel, read_model_and_data
 from .options import WholeNumber
 from .output import check_output
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..network import Network
 
 
-@click.command()
+@click.command(cls=OneModel)
 @click.argument("model")
 @click.argument("data")
 @click.option(

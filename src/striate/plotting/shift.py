@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..colors import FIRST, SECOND, THIRD
 from ..spread import spread
-from .figure import FIRST, SECOND, THIRD, new_figure, plain_axes, safe_name
+from .figure import new_figure, plain_axes, safe_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
