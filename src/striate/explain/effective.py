@@ -179,7 +179,9 @@ def effective_field(
             count = len(units[asked])
             copies = np.concatenate([some] * count) if count > 1 else some
             batch = ready(copies, rule, invert=invert, first=start)
-            seeds = np.zeros((count, len(some), math.prod(one.output_shape)), np.float32)
+            seeds = np.zeros(
+                (count, len(some), math.prod(one.output_shape)), np.float32
+            )
             seeds[np.arange(count), :, units[asked]] = 1
             gradient = network.engine.input_gradient(
                 batch,

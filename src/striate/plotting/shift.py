@@ -65,7 +65,7 @@ def shift_figure(responses: Mapping[str, ShiftResponse], title: str = "") -> Fig
         for axes in row[1:]:
             axes.set_ylim(0, highest)
     for axes in grid[-1]:
-        axes.set_xlabel("shift in pixels")
+        axes.set_xlabel("shift in pixels, mean of 4 directions")
     return figure
 
 
