@@ -80,7 +80,11 @@ def layers_section(findings: Findings, room: Room) -> Markup:
 
 def _versions(findings: Findings, look: Look) -> Iterator[tuple[str, Markup]]:
     """What is told of a layer, at full length and then with less, and what it lacks."""
-    title, frames, told = _title(look), _field_pictures(findings, look), _told(look)
+    title, frames, told = (
+        _title(look),
+        _field_pictures(findings, look),
+        _told(findings, look),
+    )
     words = element("div", *(element("p", text) for text in told))
     name = f"layer-{look.stage.name}"
     parts = title, element("div", *frames, words, class_="beside")
@@ -111,11 +115,16 @@ def _title(look: Look) -> Markup:
     return element("h3", title)
 
 
-def _told(look: Look) -> Iterator[str]:
+def _told(findings: Findings, look: Look) -> Iterator[str]:
     """What the layer does, what it learned and what it sees, in words."""
     stage = look.stage
     one = stage.layers[0]
     making = one.layer
+    for other in findings.network.resolved:  # the sum at a shortcut's end
+        if len(other.inputs) > 1 and other.inputs[0] < one.index < other.index:
+            main = findings.network.resolved[other.inputs[0]].name
+            yield f"{one.name} is on a shortcut: {other.name} adds what it makes to {main}."
+            break
     yield " ".join(filter(None, [_does(making, look), *_changes(look)]))
     if isinstance(making, Conv2D):
         kernel = one.weights[0].shape
