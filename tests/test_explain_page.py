@@ -390,7 +390,7 @@ def test_layers_on_shortcuts_are_shown_like_others() -> None:
     assert [one.name for one in looks["add1"].stage.layers][:2] == ["add1", "relu2"]
     page = check_page(explain_page(findings).html)
     assert "conv4: 4 maps of 4 × 4" in page.text
-    assert "conv4 is on a shortcut: add1 adds what it makes to conv3." in page.text
+    assert "This is on a shortcut: add1 adds what it makes to conv3." in page.text
 
 
 def test_layers_can_be_chosen() -> None:

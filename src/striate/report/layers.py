@@ -120,11 +120,7 @@ def _told(findings: Findings, look: Look) -> Iterator[str]:
     stage = look.stage
     one = stage.layers[0]
     making = one.layer
-    for other in findings.network.resolved:  # the sum at a shortcut's end
-        if len(other.inputs) > 1 and other.inputs[0] < one.index < other.index:
-            main = findings.network.resolved[other.inputs[0]].name
-            yield f"{one.name} is on a shortcut: {other.name} adds what it makes to {main}."
-            break
+    yield from _shortcut(findings, look)
     yield " ".join(filter(None, [_does(making, look), *_changes(look)]))
     if isinstance(making, Conv2D):
         kernel = one.weights[0].shape
@@ -156,6 +152,20 @@ def _told(findings: Findings, look: Look) -> Iterator[str]:
             "These pixels do not all count alike: the picture beside it is the darker, "
             "the more a pixel changes the unit, on the average."
         )
+
+
+def _shortcut(findings: Findings, look: Look) -> Iterator[str]:
+    """Where a layer on a shortcut leads to."""
+    index = look.stage.layers[0].index
+    for one in findings.network.resolved:
+        if len(one.inputs) > 1 and one.inputs[0] < index < one.index:
+            (main,) = (
+                other.stage.name
+                for other in findings.looks
+                if one.inputs[0] in (layer.index for layer in other.stage.layers)
+            )
+            yield f"This is on a shortcut: {one.name} adds what it makes to {main}."
+            return
 
 
 def _does(layer: Layer, look: Look) -> str:

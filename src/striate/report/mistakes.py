@@ -93,7 +93,10 @@ def _pair(findings: Findings, true: int, answer: int) -> Markup:
     ]
     more = len(places) - len(figures)
     rest = [element("p", f"and {more:,} more", class_="note")] if more else []
-    label = element("b", title), f" {counted(len(places), 'time')}"
+    label = (
+        element("b", title),
+        " once" if len(places) == 1 else f" {len(places):,} times",
+    )
     return element(
         "div",
         element("p", *label),
