@@ -240,7 +240,7 @@ def test_models_that_the_data_do_not_fit_say_how(tmp_path: Path) -> None:
     out = ("-o", tmp_path / "features.npz")
     result = run("features", tmp_path / "coloured.safetensors", "digits", *out)
     assert result.exit_code == 3
-    assert "digits has images of 28x28x1, but" in result.stderr
+    assert "digits has images of 28x28x1 (grey), but" in result.stderr
     assert "takes 32x32x3" in result.stderr
     floats = st.lenet5(classes=2)
     floats.fit(pixels[..., :1].astype(np.float32), [0, 1, 0, 1], epochs=1)

@@ -73,12 +73,14 @@ def test_noise_on_a_gabor_function_is_not_explained() -> None:
     assert apart(fits.orientation, angles).max() < 15
 
 
-@pytest.mark.parametrize("factor", [1e-12, -3.0, 1e12])
+@pytest.mark.parametrize("factor", [1e-300, 1e-12, -3.0, 1e12, -1e300])
 def test_the_scale_and_sign_of_a_filter_do_not_matter(factor: float) -> None:
     filters = np.random.default_rng(3).standard_normal((4, 5, 5))
     fits, scaled = fit_gabors(filters), fit_gabors(factor * filters)
     np.testing.assert_allclose(scaled.explained, fits.explained, atol=1e-6)
     np.testing.assert_allclose(scaled.fitted / factor, fits.fitted, atol=1e-3)
+    edges, edges_scaled = edge_fits(filters), edge_fits(factor * filters)
+    np.testing.assert_allclose(edges_scaled.explained, edges.explained, atol=1e-12)
 
 
 def test_a_constant_filter_has_nothing_to_explain() -> None:

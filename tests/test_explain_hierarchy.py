@@ -161,6 +161,17 @@ def test_values_of_one_class_alone_are_explained_beyond_chance() -> None:
     assert found.favourite.tolist() == [4] * 3
 
 
+@pytest.mark.parametrize("power", [-700, 700])
+def test_classes_explain_the_same_of_numbers_of_any_size(power: int) -> None:
+    labels = np.repeat(np.arange(4), 5)
+    values = labels[:, None] + np.random.default_rng(5).normal(0, 1, (20, 3))
+    found, scaled = (
+        selectivity(some, labels) for some in (values, np.ldexp(values, power))
+    )
+    for name in ("explained", "chance", "p_value", "distance", "chance_distance"):
+        assert np.array_equal(getattr(found, name), getattr(scaled, name))
+
+
 def test_a_map_that_never_changes_explains_nothing() -> None:
     values = np.stack([np.full(6, 0.1), np.arange(6.0)], axis=1)
     found = selectivity(values, [0, 0, 0, 1, 1, 1])

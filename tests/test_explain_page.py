@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import striate as st
 from striate import explain
-from striate.commands.report import Report
+from striate.accuracy import Report
 from striate.data import Dataset
 from striate.report import Findings, explain_page, look_inside
 from striate.report.chosen import chosen_images
@@ -77,7 +77,7 @@ def check_page(text: str) -> Page:
 
 
 def page_of(network: st.Network, dataset: Dataset, images: int = 3) -> Page:
-    return check_page(explain_page(found(network, dataset, images)))
+    return check_page(explain_page(found(network, dataset, images)).html)
 
 
 def found(network: st.Network, dataset: Dataset, images: int = 3) -> Findings:
@@ -108,7 +108,7 @@ def test_the_page_tells_what_a_reader_wants_to_know(
     digits: tuple[st.Network, Dataset],
 ) -> None:
     findings = found(*digits, images=12)
-    page = check_page(explain_page(findings))
+    page = check_page(explain_page(findings).html)
     report = findings.report
     for words in (
         "What a network has learned about digits",
@@ -263,7 +263,7 @@ def test_names_cannot_break_out_of_the_page() -> None:
     evil = ["<script>alert(1)</script>", '" onload="alert(2)', "a\u202eb\x00&amp;"]
     network, dataset = small([st.Conv2D(3, 3), st.Flatten()], classes=evil)
     named = Dataset(dataset.images, dataset.labels, dataset.classes, "</title><b>'")
-    text = explain_page(found(network, named))
+    text = explain_page(found(network, named)).html
     page = check_page(text)
     assert "<script" not in text
     assert evil[0] in page.text
@@ -313,15 +313,101 @@ def test_explain_writes_a_page(model: Path, tmp_path: Path) -> None:
     assert values["images"] == 359
     assert len(values["shown"]) == 4
     assert all(isinstance(sentence, str) for sentence in values["findings"])
+    assert values["left_out"] == []
 
 
-def test_a_page_too_large_for_mail_is_said_to_be(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture(scope="module")
+def wide() -> Findings:
+    """What is found in many maps and with many single pictures of noise."""
+    block = [st.Conv2D(16, 3, padding=1), st.ReLU()]
+    network, dataset = small([*block * 4, st.Flatten()], (24, 24, 3), count=64)
+    return found(network, dataset, images=1000)
+
+
+def test_a_page_stays_below_its_limit_and_keeps_what_matters_most(
+    wide: Findings,
 ) -> None:
-    monkeypatch.setattr("striate.commands.explain.LARGE", 1000)
-    result = run("explain", model, "digits", "-o", tmp_path / "r.html", "--images", 1)
-    assert result.exit_code == 0
-    assert "too large for many mailboxes; give fewer --images" in result.stderr
+    whole = explain_page(wide)
+    assert whole.left_out == ()
+    size = len(whole.html.encode())
+    counts = []
+    for share in (0.95, 0.5, 0.2, 0.1):
+        limit = int(share * size)
+        page = explain_page(wide, limit)
+        assert len(page.html.encode()) <= limit
+        read = check_page(page.html)
+        ids = {attributes.get("id") for _, attributes in read.tags}
+        assert {"network", "layers", "mistakes", "layer-conv1"} <= ids
+        counts.append(
+            sum(attributes.get("class") == "card" for _, attributes in read.tags)
+        )
+        assert "Shown are" in page.left_out[-1]
+        assert f"of {len(wide.examples)} single pictures" in page.left_out[-1]
+        assert page.left_out[-1].split(" With some layers")[0] in read.text
+    assert counts == sorted(counts, reverse=True)
+    # With the least room single pictures go first, then layers, from the last one on.
+    assert "the maps of" in page.left_out[-2]
+    assert "conv4" in page.left_out[-2]
+    assert "conv1" not in page.left_out[-2].split(". With some")[0]
+    assert page.left_out[-2] in read.text
+
+
+def test_of_single_pictures_right_ones_and_mistakes_are_kept(wide: Findings) -> None:
+    rights = sum(one.right for one in wide.examples)
+    assert 0 < rights < len(wide.examples)
+    page = explain_page(wide, int(0.85 * len(explain_page(wide).html)))
+    kinds = [
+        attributes["class"]
+        for _, attributes in check_page(page.html).tags
+        if (attributes.get("class") or "").startswith("example")
+    ]
+    assert len(kinds) < len(wide.examples)
+    assert {*kinds} == {"example", "example wrong"}
+
+
+def test_a_page_without_room_for_words_is_an_error(wide: Findings) -> None:
+    with pytest.raises(
+        st.DataError, match=r"A page below 0\.02 MB has no room even for"
+    ):
+        explain_page(wide, 20_000)
+
+
+def test_layers_on_shortcuts_are_shown_like_others() -> None:
+    """A projection has its filters, patches and field, and so has the sum."""
+    block = st.Residual(
+        [st.Conv2D(4, 3, padding=1), st.ReLU(), st.Conv2D(4, 3, padding=1)],
+        shortcut=[st.Conv2D(4, 1), st.BatchNorm()],
+    )
+    network, dataset = small([st.Conv2D(3, 3), block, st.ReLU(), st.Flatten()])
+    findings = found(network, dataset)
+    looks = {look.stage.name: look for look in findings.looks}
+    assert [*looks] == ["conv1", "conv2", "conv3", "conv4", "add1", "dense1"]
+    projection = looks["conv4"]
+    assert projection.before.name == "conv1"
+    assert projection.seen.size == (3, 3)
+    assert projection.patches is not None
+    assert projection.patches.layer == "bn1"
+    assert [one.name for one in looks["add1"].stage.layers][:2] == ["add1", "relu2"]
+    page = check_page(explain_page(findings).html)
+    assert "conv4: 4 maps of 4 × 4" in page.text
+    assert "This is on a shortcut: add1 adds what it makes to conv3." in page.text
+
+
+def test_layers_can_be_chosen() -> None:
+    layers = [*[st.Conv2D(3, 3, padding=1), st.ReLU()] * 12, st.MaxPool2D(2)]
+    network, dataset = small([*layers, st.Flatten()])
+    words = check_page(explain_page(found(network, dataset)).html).text
+    assert "Of 13 layers that learn, 10 are shown in this way: conv1, conv2," in words
+    report = Report.of(network, dataset)
+    findings = look_inside(
+        network, dataset, report, images=2, layers=["relu2", "conv11", "pool1"]
+    )
+    detailed = [look.stage.name for look in findings.looks if look.patches]
+    assert detailed == ["conv2", "conv11", "pool1"]
+    assert [*findings.examples[0].maps] == detailed
+    check_page(explain_page(findings).html)
+    with pytest.raises(st.UsageError, match="no layer 'conv13'; the layers are conv1"):
+        look_inside(network, dataset, report, layers=["conv13"])
 
 
 @pytest.mark.parametrize(
@@ -338,7 +424,8 @@ def test_a_page_too_large_for_mail_is_said_to_be(
         (["MODEL", "digits", "-o", "MODEL"], 2, "is what is read here"),
         (["MODEL", "digits", "--images", "0"], 2, "0 is not at least 1"),
         (["MODEL", "digits", "--images", f"{10**9}"], 2, "at most 1000"),
-        (["MODEL", "colour"], 3, "has the class 'ant', but the model knows 0, 1, 2"),
+        (["MODEL", "digits", "--layers", "conv1,conv7"], 2, "no layer 'conv7'; the"),
+        (["MODEL", "colour"], 3, "does not know: ant, bee; it knows 10 classes: 0, 1"),
     ],
 )
 def test_what_cannot_be_explained_is_said_and_leaves_nothing(

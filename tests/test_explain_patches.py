@@ -107,6 +107,18 @@ def test_a_patch_is_what_the_filter_saw() -> None:
         np.testing.assert_allclose(answers, top.values[at], rtol=1e-5, atol=1e-6)
 
 
+def test_patches_of_inverted_images_are_those_of_their_negatives() -> None:
+    net = st.lenet5()
+    images = RNG.integers(0, 256, (20, 28, 28), np.uint8)
+    top = explain.top_patches(net, images, "relu1", k=3, invert=True)["relu1"]
+    negative = explain.top_patches(net, 255 - images, "relu1", k=3)["relu1"]
+    for name in ("values", "images", "boxes"):
+        np.testing.assert_array_equal(getattr(top, name), getattr(negative, name))
+    pairs = zip(top.crops(images), negative.crops(255 - images), strict=True)
+    for patches, expected in pairs:
+        assert all(map(np.array_equal, patches, expected))
+
+
 def test_patches_of_prepared_images_are_those_of_their_pixels() -> None:
     pixels = RNG.integers(0, 256, (24, 8, 8, 3), np.uint8)
     layers = [st.Conv2D(4, 3, padding=1), st.ReLU(), st.Flatten(), st.Dense(2)]

@@ -306,7 +306,7 @@ def test_shift_tells_two_models_beside_each_other(model: Path, strided: Path) ->
     assert names["pool1"]["jump"] == [2, 2]
     assert "pool1" not in {layer["name"] for layer in other["layers"]}
     text = run(*arguments, "--compared", 50).stdout
-    assert f"{model}: 359 images moved up, down, left and right" in text
+    assert f"{model}: 359 images moved up, down, left or right (means of all)" in text
     rows = [line.split() for line in text.splitlines()]
     assert ["pool1", "2", "0.00"] in [row[:3] for row in rows]
     assert ["pixels", "0", "1", "2"] in rows

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from striate import Dense, Flatten, Network, cli
-from striate.commands.answers import Answers, calibrate
-from striate.commands.report import Report
+from striate.accuracy import Report
+from striate.answers import Answers, calibrate
 from striate.data import Dataset
 
 PIXELS = np.random.default_rng(2).integers(0, 256, (40, 5, 5, 1), dtype=np.uint8)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from striate.commands.report import Report, wilson_interval
+from striate.accuracy import Report, wilson_interval
 from striate.data import Dataset
 from striate.errors import DataError
 from striate.layers import Dense, Flatten
@@ -112,7 +112,7 @@ def test_classes_are_matched_by_name() -> None:
     assert report.accuracy == pytest.approx(network.score(pixels, named))
     strange = Dataset(pixels, np.full(30, 2), data.classes, "pets")
     with pytest.raises(
-        DataError, match="pets has the class 'eel', but the model knows"
+        DataError, match="pets has a class that the model does not know: eel; it knows"
     ):
         Report.of(network, strange)
 

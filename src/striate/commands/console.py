@@ -13,9 +13,9 @@ from typing import Any, Concatenate, ParamSpec, TextIO
 
 import click
 
+from ..accuracy import Report
 from ..engine.machine import convolution, instruction_set
 from ..errors import DataError, ModelFileError, ShapeError, StriateError, UsageError
-from .report import Report
 from .streams import columns, discard, printable, wrapped
 
 FAILED, WRONG_USAGE, BAD_DATA, TARGET_MISSED, INTERRUPTED = 1, 2, 3, 4, 130

@@ -13,6 +13,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from ..answers import known_labels
 from ..data import Dataset
 from ..errors import TrainingError
 from ..images.preprocess import Preprocessing
@@ -22,7 +23,6 @@ from ..training.fit import fit
 from ..training.run import Run
 from ..training.settings import Settings
 from ..training.stopping import EarlyStopping
-from .answers import known_labels
 from .console import FAILED, INTERRUPTED, Console
 from .interrupts import Interrupts
 from .progress import ProgressLine

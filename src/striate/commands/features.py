@@ -21,7 +21,7 @@ from ..network import Network, load
 from ..resolve import ResolvedLayer, find_layer
 from ..saving.featurefile import check_file, write_npz
 from .console import Console, common_options
-from .model_and_data import read_parts
+from .model_and_data import OneModel, read_parts
 from .output import keep_inputs
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ ALL = "all"
 ARRAYS = ("features", "labels", "classes", "names", "parts", "layer", "shape")
 
 
-@click.command()
+@click.command(cls=OneModel)
 @click.argument("model")
 @click.argument("data")
 @click.option(

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..accuracy import Report, rejected_values
 from ..data import Data, Dataset
 from .choice import Chosen
 from .course import Course
-from .report import Report, rejected_values
 
 
 @dataclass(frozen=True)

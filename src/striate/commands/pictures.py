@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
+    from ..accuracy import Report
     from ..data import Dataset
-    from .report import Report
 
 
 def draw_pictures(

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _core
+from ..answers import calibrate
 from ..errors import DataError, UsageError
 from ..saving.files import replace_file
 from ..training.stopping import BestWeights
-from .answers import calibrate
 
 if TYPE_CHECKING:
     from ..data import Dataset

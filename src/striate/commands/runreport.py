@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..accuracy import Report
 from ..arguments import spell
 from ..data.listing import few
 from ..plotting.mistakes import MOST_IMAGES
 from .console import Console, percent
 from .outcome import Outcome
 from .pictures import draw_pictures
-from .report import Report
 from .runfolder import AUGMENTED, RunFolder, versions
 from .settings_table import settings_rows
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
+from ..answers import known_labels
 from ..arguments import LARGEST, spell
 from ..errors import UsageError
 from ..plotting.figure import NEEDED, available, write_png
-from .answers import known_labels
 from .console import Console, common_options
 from .grid import grid
-from .model_and_data import read_model_and_data
+from .model_and_data import OneModel, read_model_and_data
 from .options import WholeNumber
 from .output import check_output
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..network import Network
 
 
-@click.command()
+@click.command(cls=OneModel)
 @click.argument("model")
 @click.argument("data")
 @click.option(
@@ -63,9 +63,9 @@ def shift(
 ) -> int:
     """Measure how shifts of the images change answers and features.
 
-    Moves the test images of DATA up, down, left and right inside the network's input,
-    the background coming in behind them, and tells, as the mean over these four: the
-    accuracy; how far each layer's features go, unit by unit; how far they go beyond
+    Moves the test images of DATA by so many pixels along one axis, up, down, left or
+    right, inside the network's input, the background coming in behind them, and tells,
+    as the mean over these four: the accuracy; how far each layer's features go, unit by unit; how far they go beyond
     having moved along with the image; and how far the maximum of each map goes.
     Distances are relative to that between two different images.
 
@@ -91,7 +91,9 @@ def shift(
     ]
     texts = [_text(name, response) for name, response in measured]
     values, *others = ({"model": name, **one.to_dict()} for name, one in measured)
-    values = {"data": data, **values} | ({"beside": others[0]} if others else {})
+    values = {"data": data, "directions": ["up", "down", "left", "right"], **values} | (
+        {"beside": others[0]} if others else {}
+    )
     if plot:
         from ..plotting.shift import shift_figure
 
@@ -154,7 +156,7 @@ def _text(model: str, response: ShiftResponse) -> str:
         "image's"
     )
     lines = [
-        f"{model}: {response.images:,} images moved up, down, left and right",
+        f"{model}: {response.images:,} images moved up, down, left or right (means of all)",
         grid(answers),
         "",
         change,

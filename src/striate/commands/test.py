@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
+from ..accuracy import Report
 from .console import Console, common_options, target
-from .model_and_data import read_model_and_data
+from .model_and_data import OneModel, read_model_and_data
 from .options import TARGET
-from .report import Report
 
 
-@click.command()
+@click.command(cls=OneModel)
 @click.argument("model")
 @click.argument("data")
 @click.option(

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from ..answers import calibrate
 from ..data import Data, Reading, data_hash
 from ..data.load import is_published
 from ..data.splits import recorded_split
@@ -18,7 +19,6 @@ from ..errors import UsageError
 from ..network import Network, load
 from ..saving.files import check_destination
 from ..saving.modelfile import unwritable
-from .answers import calibrate
 from .augment_options import augment_options
 from .choice import network_options, read_and_choose, read_as
 from .config import config_option, differences, is_repeated, recorded_options

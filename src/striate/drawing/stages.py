@@ -120,6 +120,37 @@ def stages_of(
     return tuple(stages), tuple(arcs)
 
 
+def volumes_of(resolved: Sequence[ResolvedLayer]) -> tuple[tuple[Stage, Stage], ...]:
+    """Return every volume after the one it is made of, those on shortcuts as well.
+
+    Unlike in a drawing a sum is a volume of its own, beside what either way adds to it.
+
+    >>> from striate.layers import Conv2D, ReLU, Residual, resolve
+    >>> block = Residual([Conv2D(4, 3, padding=1)], shortcut=[Conv2D(4, 1)])
+    >>> for before, stage in volumes_of(resolve([block, ReLU()], (8, 8, 1))):
+    ...     print(before.name, [one.name for one in stage.layers])
+    input ['conv1']
+    input ['conv2']
+    conv1 ['add1', 'relu1']
+    """
+    volumes = [(Stage(None, resolved[0].input_shape),) * 2]
+    place = {-1: 0}
+    for one in resolved:
+        source = one.inputs[0]
+        at = place[source]
+        before, stage = volumes[at]
+        newest = stage.layers[-1].index if stage.layers else -1
+        # What a second way reads is not changed by the first one.
+        changes = len(one.inputs) == 1 and source == newest
+        if changes and _keeps_volume(one, last=one is resolved[-1]):
+            volumes[at] = before, replace(stage, changing=(*stage.changing, one))
+        else:
+            at = len(volumes)
+            volumes.append((stage, Stage(one, one.output_shape)))
+        place[one.index] = at
+    return tuple(volumes[1:])
+
+
 def operation(one: ResolvedLayer) -> str:
     """Say what a layer does to the volume that enters it, in the lecture's words."""
     layer, window = one.layer, one.window

@@ -21,9 +21,12 @@ from ..receptive import receptive_field
 from ..resolve import ResolvedLayer, find_layer
 from .fields import Box
 from .finite import check_finite
+from .question import parts
 
 TOGETHER = 2**26
 """Bytes of the images and gradients that are in memory at once."""
+
+_FEW = 64  # images
 
 LEAST = 1 - 0.9545
 """Of the largest gradient, what a pixel has to exceed to be part of the field (Luo).
@@ -169,10 +172,17 @@ def effective_field(
     height, width, channels = network.input_shape
     total = np.zeros((height, width))
     for start in range(0, len(array), step):
-        batch = ready(array[start : start + step], rule, invert=invert, first=start)
-        for index in units:
-            seeds = np.zeros((batch.count, math.prod(one.output_shape)), np.float32)
-            seeds[:, index] = 1
+        some = array[start : start + step]
+        # Of few images several units are asked at once, since the core is at its best
+        # with dozens of images.
+        for asked in parts(len(units), min(step, _FEW) // len(some)):
+            count = len(units[asked])
+            copies = np.concatenate([some] * count) if count > 1 else some
+            batch = ready(copies, rule, invert=invert, first=start)
+            seeds = np.zeros(
+                (count, len(some), math.prod(one.output_shape)), np.float32
+            )
+            seeds[np.arange(count), :, units[asked]] = 1
             gradient = network.engine.input_gradient(
                 batch,
                 one.index,

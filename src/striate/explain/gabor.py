@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from ..engine.weights import Doubles
 from .orientation import as_filters, orientation_of
+from .statistics import of_unit_size
 
 _SMALLEST = 5  # pixels a side: eight numbers are fitted, and 3 x 3 filters have nine
 _FINEST = 0.5  # cycles a pixel, the most that pixels can show
@@ -66,7 +67,7 @@ def fit_gabors(filters: ArrayLike) -> GaborFits:
     """
     given = as_filters("fit_gabors", filters, _SMALLEST)
     count, height, width = given.shape
-    flat = given.reshape(count, -1)
+    flat, unit = of_unit_size(given.reshape(count, -1), axis=1)
     size = np.sqrt(np.square(flat).sum(axis=1, keepdims=True))
     targets = flat / np.where(size > 0, size, 1)  # so that no scale needs care
     starts = _starts(targets, height, width)
@@ -87,7 +88,7 @@ def fit_gabors(filters: ArrayLike) -> GaborFits:
         phase=np.degrees(np.arctan2(np.abs(odd), np.abs(even))),
         center=found[:, :2],
         spread=np.exp(found[:, 2:4]),
-        fitted=(_gabors(found, height, width)[0] * size).reshape(given.shape),
+        fitted=(_gabors(found, height, width)[0] * size * unit).reshape(given.shape),
     )
 
 

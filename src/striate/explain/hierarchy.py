@@ -20,6 +20,7 @@ from ..errors import ShapeError
 from ..network import Network
 from ..receptive import receptive_field
 from .patches import TopPatches
+from .statistics import of_unit_size
 
 Places = NDArray[np.intp]
 
@@ -178,6 +179,7 @@ def selectivity(
             f"selectivity needs two classes at least but the {len(names)} labels have "
             f"{len(classes)}."
         )
+    given, _ = of_unit_size(given, axis=0)  # all that is told are ratios
     # A sum over a class is a product with its indicator, whatever the order of labels.
     members = np.eye(len(classes))[own]
     centred = np.where(np.ptp(given, axis=0) > 0, given - given.mean(axis=0), 0.0)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..arguments import spell, whole_number
 from ..engine.weights import Doubles
 from ..errors import ShapeError
+from .statistics import of_unit_size
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,7 @@ def edge_fits(filters: ArrayLike) -> EdgeFits:
     >>> fits.explained.round(2), fits.orientation, fits.chance
     (array([0.89]), array([90.]), 0.25)
     """
-    given = as_filters("edge_fits", filters, 2)
+    given, _ = of_unit_size(as_filters("edge_fits", filters, 2), axis=(1, 2))
     centred = given - given.mean(axis=(1, 2), keepdims=True)
     height, width = given.shape[1:]
     down, right = (np.arange(side) - (side - 1) / 2 for side in (height, width))

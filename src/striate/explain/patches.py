@@ -48,6 +48,8 @@ class TopPatches:
     half-open and clipped to it; zeros where there are fewer images."""
     rule: InputRule = field(repr=False)
     """How images become the network's input."""
+    inverted: bool = False
+    """Whether dark and bright pixels were turned."""
 
     def crops(self, images: object) -> list[list[Pixels]]:
         """Cut the patches out of the images they were found in, N,H,W,C.
@@ -63,7 +65,9 @@ class TopPatches:
         array = checked(given, self.rule, preprocessed=floats)
 
         def pixels(image: int) -> tuple[Pixels, Boxed]:
-            return as_pixels(array[image : image + 1], self.rule)[0], lambda box: box
+            one = array[image : image + 1]
+            pixels = as_pixels(255 - one if self.inverted else one, self.rule)
+            return pixels[0], lambda box: box
 
         return self._cut(len(array), "images", pixels)
 
@@ -131,6 +135,7 @@ def top_patches(
     *,
     batch_size: int | None = None,
     preprocessed: bool = False,
+    invert: bool = False,
     threads: int | None = None,
 ) -> dict[str, TopPatches]:
     """Find for every feature map the k images, and places in them, that fire it most.
@@ -144,6 +149,7 @@ def top_patches(
         images: N,H,W,C, as `Network.activations` takes them.
         layers: a name, an index or a list of them; None for all layers.
         k: how many images for each map, at least 1.
+        invert: turn dark and bright pixels first, in the crops as well.
 
     Returns the patches by layer name. Raises UsageError for layers there are not.
     Source: Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks",
@@ -164,6 +170,7 @@ def top_patches(
         layers,
         batch_size=batch_size,
         preprocessed=preprocessed,
+        invert=invert,
         threads=threads,
     )
     rankings: dict[str, _Ranking] = {}
@@ -174,7 +181,7 @@ def top_patches(
             rankings[name].add(places.start, activations)
     resolved = {one.name: one for one in network.resolved}
     return {
-        name: _patches(network, resolved[name], ranking)
+        name: _patches(network, resolved[name], ranking, bool(invert))
         for name, ranking in rankings.items()
     }
 
@@ -216,7 +223,9 @@ class _Ranking:
         self.values[maps], self.images[maps], self.places[maps] = best, images, places
 
 
-def _patches(network: Network, one: ResolvedLayer, ranking: _Ranking) -> TopPatches:
+def _patches(
+    network: Network, one: ResolvedLayer, ranking: _Ranking, inverted: bool
+) -> TopPatches:
     width = one.output_shape[1] if len(one.output_shape) == 3 else 1
     there = ranking.images >= 0
     rows, columns = (
@@ -230,4 +239,5 @@ def _patches(network: Network, one: ResolvedLayer, ranking: _Ranking) -> TopPatc
         columns=columns,
         boxes=boxes_of(receptive_field(network, one.name), rows, columns),
         rule=network.input_rule,
+        inverted=inverted,
     )

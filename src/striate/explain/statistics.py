@@ -110,3 +110,19 @@ def folded(values: Floats, choose: np.ufunc) -> Floats:
             choose(nearer[:, :1], values[:, -1:], out=nearer[:, :1])
         values = nearer
     return values[:, 0]
+
+
+def of_unit_size(
+    values: Doubles, axis: int | tuple[int, ...]
+) -> tuple[Doubles, Doubles]:
+    """Divide values so that along some axes the largest magnitude is from 1 to 2.
+
+    Squares of them are then neither too large nor too small. Also returns the divisors,
+    powers of two, by which nothing is rounded.
+
+    >>> of_unit_size(np.array([[3e200, -1e200]]), axis=1)[0].round(2)
+    array([[ 1.65, -0.55]])
+    """
+    peaks = np.abs(values).max(axis=axis, keepdims=True)
+    divisors: Doubles = np.ldexp(1.0, np.frexp(np.where(peaks > 0, peaks, 1))[1] - 1)
+    return values / divisors, divisors

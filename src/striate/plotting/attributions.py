@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..colors import FIRST, GRID, SECOND
 from ..errors import DataError, ShapeError
 from ..images.fitting import centred
-from .figure import FIRST, GRID, SECOND, new_figure, safe_name
+from .figure import new_figure, safe_name
 from .pixels import draw_pixels
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ..colors import GRID
 from .figure import new_figure, safe_name
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def confusion_figure(
     # Lines between the cells, so that empty ones can be followed to their names.
     axes.set_xticks(np.arange(len(columns) + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(len(names) + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color="#DDDDDD", linewidth=0.6)
+    axes.grid(which="minor", color=GRID, linewidth=0.6)
     axes.tick_params(which="minor", length=0)
     axes.spines[:].set_visible(False)
     return figure

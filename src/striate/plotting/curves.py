@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from .figure import FIRST, SECOND, THIRD, new_figure, plain_axes
+from ..colors import FIRST, SECOND, THIRD
+from .figure import new_figure, plain_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arguments import spell
+from ..colors import FIRST, SECOND, THIRD
 from ..errors import ShapeError
 from ..explain.effective import EffectiveField
 from ..explain.fields import Box, layer_fields
 from ..explain.pixels import input_pixels
 from ..images.fitting import centred
 from ..spread import spread
-from .figure import FIRST, SECOND, THIRD, new_figure, plain_axes, safe_name
+from .figure import new_figure, plain_axes, safe_name
 from .pixels import draw_pixels, interpolation
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ import warnings
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from ..colors import GRID
 from ..errors import UsageError
 from ..saving.files import replace_file, writing
 
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 
 NEEDED = "pictures need matplotlib: pip install 'striate[plot]'"
 
-# Okabe and Ito's colours: told apart by the colour-blind, and of different lightness.
-FIRST, SECOND, THIRD = "#0072B2", "#D55E00", "#555555"
-GRID = "#DDDDDD"
 _DOTS_PER_INCH = 120
 
 

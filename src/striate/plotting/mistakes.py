@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .figure import THIRD, new_figure, safe_name
+from ..colors import THIRD
+from .figure import new_figure, safe_name
 from .pixels import draw_pixels
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .figure import FIRST, SECOND, THIRD, new_figure, plain_axes
+from ..colors import FIRST, SECOND, THIRD
+from .figure import new_figure, plain_axes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

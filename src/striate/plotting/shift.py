@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..colors import FIRST, SECOND, THIRD
 from ..spread import spread
-from .figure import FIRST, SECOND, THIRD, new_figure, plain_axes, safe_name
+from .figure import new_figure, plain_axes, safe_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,7 +65,7 @@ def shift_figure(responses: Mapping[str, ShiftResponse], title: str = "") -> Fig
         for axes in row[1:]:
             axes.set_ylim(0, highest)
     for axes in grid[-1]:
-        axes.set_xlabel("shift in pixels")
+        axes.set_xlabel("shift in pixels, mean of 4 directions")
     return figure
 
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..arguments import spell, whole_number
+from ..colors import GRID, THIRD
 from ..errors import UsageError
 from ..explain.filters import filter_pictures, filtering_layer, map_pictures
 from ..explain.pixels import Pixels, input_pixels
 from ..receptive import receptive_field
 from ..resolve import find_layer
-from .figure import GRID, THIRD, new_figure
+from .figure import new_figure
 from .pixels import draw_pixels
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,23 +10,43 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Dataset
+from ..drawing.stages import Stage
 from ..explain import (
     grad_cam,
     input_pixels,
     integrated_gradients,
+    map_pictures,
     occlusion,
     scale_to_input,
 )
 from ..explain.pixels import Pixels
+from ..explain.question import parts
 from ..network import Network
 from ..spread import spread
-from .looks import Look
+from .pictures import at_most
 
 if TYPE_CHECKING:
-    from ..commands.answers import Answers
+    from ..answers import Answers
 
-MOST_LAYERS = 10
-"""Layers whose maps are shown; of deeper networks so many are taken, evenly."""
+MAPS = 8
+"""Maps of each layer that are kept of an image, those that fire most."""
+
+MAP = 40
+"""The longest side of a map's picture."""
+
+_TOGETHER = 32
+"""Images whose activations are in memory at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class FiringMaps:
+    """Which maps of a layer fired most in an image, the strongest first."""
+
+    numbers: tuple[int, ...]
+    pictures: tuple[Pixels, ...]
+    """On one scale, and no longer than `MAP`."""
+    size: tuple[int, int]
+    """Rows and columns of units."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +65,8 @@ class Example:
     """Maps H,W of what spoke for the answer, by the name of the method."""
     against: NDArray[Any] | None
     """Where the answer is wrong, what spoke for the true class."""
-    maps: dict[str, NDArray[Any]] = field(repr=False)
-    """H,W,C: what left the stages, by name."""
+    maps: dict[str, FiringMaps] = field(repr=False)
+    """What left the stages, by name."""
 
     @property
     def right(self) -> bool:
@@ -75,9 +95,27 @@ def explained(
     dataset: Dataset,
     answers: Answers,
     chosen: Sequence[int],
-    looks: Sequence[Look],
+    stages: Sequence[Stage],
 ) -> tuple[Example, ...]:
-    """Find how the network came to its answers to the images at the places `chosen`."""
+    """Find how the network came to its answers to the images at the places `chosen`.
+
+    `stages` are those whose maps are kept. Memory grows with the pictures made, not with
+    what all layers put out.
+    """
+    return tuple(
+        example
+        for part in parts(len(chosen), _TOGETHER)
+        for example in _explained(network, dataset, answers, chosen[part], stages)
+    )
+
+
+def _explained(
+    network: Network,
+    dataset: Dataset,
+    answers: Answers,
+    chosen: Sequence[int],
+    stages: Sequence[Stage],
+) -> Iterator[Example]:
     images = dataset.images[chosen]
     names = np.asarray(network.classes)
     answered, true = names[answers.answered[chosen]], names[answers.labels[chosen]]
@@ -89,13 +127,13 @@ def explained(
             network, images[mistaken], target=true[mistaken]
         ).attributions.sum(axis=-1)
         against = dict(zip(mistaken.tolist(), spoke, strict=True))
-    stages = spread(
-        [look.stage for look in looks if len(look.stage.shape) == 3], MOST_LAYERS
-    )
-    maps = {one.name: network.activations(images, one.last) for one in stages}
+    firing = {
+        one.name: [_firing(maps) for maps in network.activations(images, one.last)]
+        for one in stages
+    }
     seen = input_pixels(network, images)
-    return tuple(
-        Example(
+    for at, place in enumerate(chosen):
+        yield Example(
             place=place,
             pixels=seen[at],
             true=str(true[at]),
@@ -103,10 +141,17 @@ def explained(
             probabilities=_most_probable(answers.probabilities[place], names),
             decided={name: found[at] for name, found in decided.items()},
             against=against.get(at),
-            maps={name: found[at] for name, found in maps.items()},
+            maps={name: found[at] for name, found in firing.items()},
         )
-        for at, place in enumerate(chosen)
-    )
+
+
+def _firing(maps: NDArray[np.float32]) -> FiringMaps:
+    """The strongest maps of an image, H,W,C."""
+    peaks = np.nan_to_num(maps).max(axis=(0, 1))
+    numbers = np.argsort(-peaks, kind="stable")[:MAPS].tolist()
+    pictures = map_pictures(maps)
+    small = tuple(at_most(pictures[number], MAP) for number in numbers)
+    return FiringMaps(tuple(numbers), small, maps.shape[:2])
 
 
 def _decided(

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-import numpy as np
-
-from ..explain import map_pictures
 from ..markup import Markup, element
-from .chosen import Example
+from .chosen import MAPS, Example
 from .findings import Findings
 from .pictures import at_most, on_picture, picture
+from .room import Room
 from .words import percent, size
 
 _STORED, _SHOWN = 132, 132  # longest side of a picture in the file, and on the page
-_MAP, _MAP_SHOWN = 40, 44  # likewise, of its maps
-_MAPS = 8  # of each layer
+_MAP_SHOWN = 44  # likewise, of a map
 
 _METHODS = {
     "integrated gradients": "Pixel by pixel: how much each one spoke for the answer "
@@ -32,8 +29,8 @@ _CALLED = {
 }
 
 
-def examples_section(findings: Findings) -> Markup:
-    """All examples, the right ones first."""
+def examples_section(findings: Findings, room: Room) -> Markup:
+    """All examples that there is room for, the right ones first."""
     ways = [
         part
         for name in findings.examples[0].decided
@@ -42,6 +39,27 @@ def examples_section(findings: Findings) -> Markup:
             element("dd", _METHODS[name]),
         )
     ]
+    shown = {}
+    for example in _by_importance(findings.examples):
+        article = _example(example)
+        if not room.takes(article):
+            break
+        shown[example.place] = article
+    words = (
+        "Below stand the maps that fired most strongly, layer by layer: bright where "
+        f"they fire, the strongest {MAPS} of each."
+    )
+    total = len(findings.examples)
+    if len(shown) < total:
+        sentence = (
+            f"Shown are {len(shown):,} of {total:,} single pictures, since with more "
+            f"this page would be larger than {room.size}."
+        )
+        words += f" {sentence}"
+        room.left_out.append(
+            f"{sentence} With some layers alone, such as --layers "
+            f"{findings.looks[0].stage.name}, each takes less room."
+        )
     return element(
         "section",
         element("h2", "Picture by picture"),
@@ -51,14 +69,23 @@ def examples_section(findings: Findings) -> Markup:
             "different ways; where they agree, one may believe them.",
         ),
         element("dl", *ways),
-        element(
-            "p",
-            "Below stand the maps that fired most strongly, layer by layer: bright where "
-            f"they fire, the strongest {_MAPS} of each.",
-        ),
-        *(_example(example) for example in findings.examples),
+        element("p", words),
+        *(shown[one.place] for one in findings.examples if one.place in shown),
         id="pictures",
     )
+
+
+def _by_importance(examples: Sequence[Example]) -> list[Example]:
+    """Right answers and mistakes in turn, so that of both some are kept."""
+    ranked = [
+        (number / len(group), example)
+        for group in (
+            [one for one in examples if one.right],
+            [one for one in examples if not one.right],
+        )
+        for number, example in enumerate(group)
+    ]
+    return [example for _, example in sorted(ranked, key=lambda one: one[0])]
 
 
 def _example(example: Example) -> Markup:
@@ -110,21 +137,15 @@ def _decided(example: Example) -> Iterator[Markup]:
 def _fired(example: Example) -> Iterator[Markup]:
     """The strongest maps of every layer, on one scale in each."""
     for name, maps in example.maps.items():
-        peaks = np.nan_to_num(maps).max(axis=(0, 1))
-        pictures = map_pictures(maps)
         figures = [
             element(
                 "figure",
-                picture(
-                    at_most(pictures[number], _MAP),
-                    f"map {number} of {name}",
-                    _MAP_SHOWN,
-                ),
+                picture(pixels, f"map {number} of {name}", _MAP_SHOWN),
                 element("figcaption", number),
             )
-            for number in np.argsort(-peaks, kind="stable")[:_MAPS].tolist()
+            for number, pixels in zip(maps.numbers, maps.pictures, strict=True)
         ]
-        label = element("b", name), f" {size(maps.shape[:2])}"
+        label = element("b", name), f" {size(maps.size)}"
         yield element(
             "div", element("div", *label, class_="map"), *figures, class_="row"
         )

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Dataset
-from ..drawing.stages import Arc, Stage, stages_of
+from ..drawing.stages import Arc, Stage, stages_of, volumes_of
 from ..errors import DataError, UsageError
 from ..explain import Diagnosis, diagnose, top_patches
 from ..network import Network
+from ..resolve import find_layer
 from ..spread import spread
-from .chosen import MOST_LAYERS, Example, chosen_images, explained
+from .chosen import Example, chosen_images, explained
 from .looks import Look, learns, look_at
 
 if TYPE_CHECKING:
-    from ..commands.answers import Answers
-    from ..commands.report import Report
+    from ..accuracy import Report
+    from ..answers import Answers
 
 PATCHES = 8
 """Patches of each map."""
+
+MOST_LAYERS = 10
+"""Layers that are shown map by map; of deeper networks so many are taken, evenly."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +39,9 @@ class Findings:
     report: Report
     stages: tuple[Stage, ...]
     arcs: tuple[Arc, ...]
+    """The volumes and shortcuts that are drawn."""
     looks: tuple[Look, ...]
+    """Every volume, those on shortcuts as well."""
     diagnosis: Diagnosis | str
     """What is wrong inside, or why that cannot be told."""
     examples: tuple[Example, ...]
@@ -66,6 +71,7 @@ def look_inside(
     report: Report,
     *,
     images: int = 12,
+    layers: Sequence[str | int] | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Findings:
     """Find what a page about a network tells, by a few passes over a data set.
@@ -73,23 +79,29 @@ def look_inside(
     Arguments:
         report: how the network does on this data set, as `Report.of` measures it.
         images: how many single images are looked at, at least 1.
+        layers: those that are shown map by map, by name or index, in shortcuts as well;
+            by default those that learn, and of more than ten some, evenly spread.
         say: is told what is being done.
 
-    Raises DataError where the network's answers are not numbers.
+    Raises DataError where the network's answers are not numbers, UsageError for layers
+    there are not.
     """
     if report.answers is None:
         raise UsageError("look_inside needs a report that was made by Report.of.")
     check_answers(report.answers)
     stages, arcs = stages_of(network.resolved)
+    volumes = volumes_of(network.resolved)
+    detailed = detailed_stages(network, [stage for _, stage in volumes], layers)
+    chosen = chosen_images(report.answers, images)
     count = f"{len(dataset):,} images" if len(dataset) > 1 else "the image"
     say(f"finding in {count} what makes each map fire")
-    detailed = spread([one for one in stages if learns(one)], MOST_LAYERS)
     patches = top_patches(
         network, dataset.images, [one.last for one in detailed], PATCHES
     )
+    shown = dataset.images[chosen[:1]]
     looks = tuple(
-        look_at(network, dataset, stage, before, patches.get(stage.last))
-        for before, stage in pairwise(stages)
+        look_at(network, dataset, stage, before, patches.get(stage.last), shown)
+        for before, stage in volumes
     )
     say("looking for units that do nothing or the same")
     diagnosis: Diagnosis | str
@@ -97,10 +109,27 @@ def look_inside(
         diagnosis = diagnose(network, dataset.images, _labels(network, report))
     except (DataError, UsageError) as error:  # one image, or nothing to diagnose
         diagnosis = str(error)
-    chosen = chosen_images(report.answers, images)
-    say(f"finding which pixels decide, in {len(chosen)} of them")
-    examples = explained(network, dataset, report.answers, chosen, looks)
+    say(f"finding which pixels decide, in {len(chosen):,} of them")
+    drawn = detailed if layers is not None else [look.stage for look in looks]
+    maps = spread([one for one in drawn if len(one.shape) == 3], MOST_LAYERS)
+    examples = explained(network, dataset, report.answers, chosen, maps)
     return Findings(network, dataset, report, stages, arcs, looks, diagnosis, examples)
+
+
+def detailed_stages(
+    network: Network, stages: Sequence[Stage], layers: Sequence[str | int] | None
+) -> list[Stage]:
+    """Return the volumes that are shown map by map; UsageError for unknown layers."""
+    if layers is None:
+        return spread([one for one in stages if learns(one)], MOST_LAYERS)
+    wanted = [find_layer(network.resolved, layer) for layer in layers]
+    for one in wanted:
+        if not any(one in stage.layers for stage in stages):
+            raise UsageError(
+                f"{one.name} has no maps of its own: it only changes the pixels; choose "
+                "another layer."
+            )
+    return [one for one in stages if any(layer in one.layers for layer in wanted)]
 
 
 def check_answers(answers: Answers) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..colors import SECOND
 from ..errors import UsageError
 from ..explain import TopPatches, filter_pictures, map_pictures
 from ..explain.pixels import Pixels
@@ -20,20 +21,27 @@ from ..layers import (
 )
 from ..markup import Markup, element, joined, leaf
 from .findings import PATCHES, Findings
-from .looks import Look, classes_among
+from .looks import Look, classes_among, learns
 from .pictures import at_most, on_picture, picture, uri
-from .words import breakable, size
+from .room import Room
+from .words import breakable, named, size
 
 _STORED, _SHOWN = 64, 58  # longest side of a patch in the file, and on the page
 _FILTER = 24  # weights a side up to which a filter can be made out
 
 
-def layers_section(findings: Findings) -> Markup:
-    """All stages in their order."""
+def layers_section(findings: Findings, room: Room) -> Markup:
+    """All volumes in their order; where room is short, the last ones have less."""
     detailed = [look for look in findings.looks if look.patches is not None]
-    learning = sum(
-        look.stage.kind in ("conv", "dense", "add") for look in findings.looks
-    )
+    others = [look for look in findings.looks if look.patches is None]
+    articles: dict[str, Markup] = {}
+    lacking: dict[str, list[str]] = {}
+    for look in (*detailed, *others):
+        lack, articles[look.stage.name] = next(
+            version for version in _versions(findings, look) if room.takes(version[1])
+        )
+        if lack:
+            lacking.setdefault(lack, []).append(look.stage.name)
     words = (
         "Under each layer stand its feature maps. Beside every map are the places, in all "
         f"the pictures tested, at which it answers most strongly (the best {PATCHES} "
@@ -42,10 +50,12 @@ def layers_section(findings: Findings) -> Markup:
         "really shows: early maps do not care, late ones do. Where one name stands below "
         "many of them, they may look alike because they are pictures of one thing."
     )
-    if learning > len(detailed):
+    learning = [look for look in findings.looks if learns(look.stage)]
+    shown = [look.stage.name for look in learning if look.patches is not None]
+    if 0 < len(shown) < len(learning):
         words += (
-            f" Of {learning} layers that learn, {len(detailed)} are shown in this way, "
-            "spread evenly from the first to the last."
+            f" Of {len(learning):,} layers that learn, {len(shown)} are shown in this "
+            f"way: {named(shown)}. Others can be chosen when this page is made (--layers)."
         )
     colours = (
         "Beside a map's name stands its filter: what is bright in it adds to the answer, "
@@ -53,43 +63,64 @@ def layers_section(findings: Findings) -> Markup:
         "what in the first patch fires the map, orange where bright pixels do and "
         "blue where dark ones do."
     )
+    note = Markup("")
+    if lacking:
+        room.left_out.append(_left_out(room, lacking))
+        note = element("p", room.left_out[-1], class_="note")
     return element(
         "section",
         element("h2", "Layer by layer"),
         element("p", words),
         element("p", colours) if any(look.fired for look in findings.looks) else "",
-        *(_layer(findings, look) for look in findings.looks),
+        note,
+        *(articles[look.stage.name] for look in findings.looks),
         id="layers",
     )
 
 
-def _layer(findings: Findings, look: Look) -> Markup:
+def _versions(findings: Findings, look: Look) -> Iterator[tuple[str, Markup]]:
+    """What is told of a layer, at full length and then with less, and what it lacks."""
+    title, frames, told = (
+        _title(look),
+        _field_pictures(findings, look),
+        _told(findings, look),
+    )
+    words = element("div", *(element("p", text) for text in told))
+    name = f"layer-{look.stage.name}"
+    parts = title, element("div", *frames, words, class_="beside")
+    if look.patches is not None:
+        yield "", element("article", *parts, _maps(findings, look), id=name)
+    lack = "" if look.patches is None else "the maps"
+    yield lack, element("article", *parts, _before_and_after(look), id=name)
+    yield "all pictures", element("article", title, words, id=name)
+    yield "all that is told", Markup("")
+
+
+def _left_out(room: Room, lacking: dict[str, list[str]]) -> str:
+    """What the section lacks, and how it can be seen, in words."""
+    parts = [f"{lack} of {named(names)}" for lack, names in lacking.items()]
+    return (
+        f"Left out, since with it this page would be larger than {room.size}: "
+        f"{'; '.join(parts)}. With some layers alone there is room for more, such as "
+        f"--layers {next(iter(lacking.values()))[0]} when the page is made."
+    )
+
+
+def _title(look: Look) -> Markup:
     stage = look.stage
     what = "units" if len(stage.shape) == 1 else "maps"
     title = f"{stage.name}: {stage.shape[-1]:,} {what}"
     if what == "maps":
         title += f" of {size(stage.shape[:2])}"
-    parts = [
-        element("h3", title),
-        element(
-            "div",
-            *_field_pictures(findings, look),
-            element("div", *(element("p", text) for text in _told(look))),
-            class_="beside",
-        ),
-    ]
-    if look.patches is not None:
-        parts.append(_maps(findings, look))
-    elif len(stage.shape) == 3:
-        parts.append(_before_and_after(findings, look))
-    return element("article", *parts, id=f"layer-{stage.name}")
+    return element("h3", title)
 
 
-def _told(look: Look) -> Iterator[str]:
+def _told(findings: Findings, look: Look) -> Iterator[str]:
     """What the layer does, what it learned and what it sees, in words."""
     stage = look.stage
     one = stage.layers[0]
     making = one.layer
+    yield from _shortcut(findings, look)
     yield " ".join(filter(None, [_does(making, look), *_changes(look)]))
     if isinstance(making, Conv2D):
         kernel = one.weights[0].shape
@@ -121,6 +152,20 @@ def _told(look: Look) -> Iterator[str]:
             "These pixels do not all count alike: the picture beside it is the darker, "
             "the more a pixel changes the unit, on the average."
         )
+
+
+def _shortcut(findings: Findings, look: Look) -> Iterator[str]:
+    """Where a layer on a shortcut leads to."""
+    index = look.stage.layers[0].index
+    for one in findings.network.resolved:
+        if len(one.inputs) > 1 and one.inputs[0] < index < one.index:
+            (main,) = (
+                other.stage.name
+                for other in findings.looks
+                if one.inputs[0] in (layer.index for layer in other.stage.layers)
+            )
+            yield f"This is on a shortcut: {one.name} adds what it makes to {main}."
+            return
 
 
 def _does(layer: Layer, look: Look) -> str:
@@ -195,7 +240,7 @@ def _framed(look: Look, pixels: Pixels, label: str, caption: str) -> Markup:
         width=f"{max(right - left - thick, thick / 2):.2f}",
         height=f"{max(bottom - top - thick, thick / 2):.2f}",
         fill="none",
-        stroke="#d55e00",
+        stroke=SECOND,
         stroke_width=f"{thick:.2f}",
     )
     image = leaf(
@@ -281,7 +326,7 @@ def _filters(findings: Findings, look: Look) -> dict[int, Markup]:
 def _map_name(findings: Findings, look: Look, number: int) -> str:
     """What a map is called: those of the last layer are classes."""
     classes = findings.network.classes
-    if look.stage is findings.stages[-1] and classes is not None:
+    if look.stage.last == findings.network.resolved[-1].name and classes is not None:
         return str(classes[number])
     return f"{'unit' if len(look.stage.shape) == 1 else 'map'} {number}"
 
@@ -314,23 +359,15 @@ def _patch(findings: Findings, image: int, crop: Pixels, scale: float) -> Markup
     )
 
 
-def _before_and_after(findings: Findings, look: Look) -> Markup:
-    """One map of the first example before and after a pooling (the lecture's M5)."""
-    maps = findings.examples[0].maps
-    before, after = maps.get(look.before.name), maps.get(look.stage.name)
-    if before is None or after is None or before.shape[2] != after.shape[2]:
+def _before_and_after(look: Look) -> Markup:
+    """One map before and after a pooling, where this is one."""
+    if look.pooled is None:
         return Markup("")
-    strongest = int(np.nan_to_num(before).max(axis=(0, 1)).argmax())
+    number, *both = look.pooled
     figures = []
-    for when, values in (("before", before), ("after", after)):
-        pixels = map_pictures(values)[strongest]
-        figures.append(
-            element(
-                "figure",
-                picture(at_most(pixels, 96), f"map {strongest} {when} pooling", 96),
-                element(
-                    "figcaption", f"map {strongest} {when}, {size(values.shape[:2])}"
-                ),
-            )
-        )
+    for when, values in zip(("before", "after"), both, strict=True):
+        pixels = map_pictures(values[..., np.newaxis])[0]
+        shown = picture(at_most(pixels, 96), f"map {number} {when} pooling", 96)
+        caption = f"map {number} {when}, {size(values.shape)}"
+        figures.append(element("figure", shown, element("figcaption", caption)))
     return element("div", *figures, class_="row")

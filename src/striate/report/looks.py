@@ -14,6 +14,8 @@ from ..data import Dataset
 from ..drawing.stages import Stage
 from ..errors import DataError, UsageError
 from ..explain import TopPatches, deconvolution, effective_field
+from ..explain.pixels import Pixels
+from ..layers import AvgPool2D, MaxPool2D
 from ..network import Network
 from ..receptive import ReceptiveField, receptive_field
 from ..spread import spread
@@ -42,6 +44,9 @@ class Look:
     fired: dict[int, NDArray[Any]]
     """H,W by map: what fires it in its best patch, projected down to the pixels; of a
     first layer nothing, since there that is the filter."""
+    pooled: tuple[int, NDArray[Any], NDArray[Any]] | None
+    """Of a pooling the strongest map of an image, its number, and what it was before
+    and is after (the lecture's M5)."""
 
 
 def look_at(
@@ -50,8 +55,12 @@ def look_at(
     stage: Stage,
     before: Stage,
     patches: TopPatches | None,
+    image: Pixels,
 ) -> Look:
-    """Find what is shown of a stage; without `patches` it is not shown map by map."""
+    """Find what is shown of a stage; without `patches` it is not shown map by map.
+
+    `image`, 1,H,W,C, is the one that poolings are shown on.
+    """
     seen = receptive_field(network, stage.last)
     maps = np.arange(0)
     if patches is not None:
@@ -68,7 +77,22 @@ def look_at(
     fired = {}
     if patches is not None and before.making is not None and len(stage.shape) == 3:
         fired = _fired(network, dataset, patches, maps)
-    return Look(stage, before, seen, patches, maps, effective, fired)
+    pooled = _pooled(network, stage, before, image) if patches is None else None
+    return Look(stage, before, seen, patches, maps, effective, fired, pooled)
+
+
+def _pooled(
+    network: Network, stage: Stage, before: Stage, image: Pixels
+) -> tuple[int, NDArray[Any], NDArray[Any]] | None:
+    """One map of an image before and after a pooling."""
+    pooling = stage.making and isinstance(stage.making.layer, MaxPool2D | AvgPool2D)
+    if not pooling or before.making is None:
+        return None
+    names = [before.last, stage.last]
+    maps = network.activations(image, names)
+    fed, after = (maps[name][0] for name in names)
+    strongest = int(np.nan_to_num(fed).max(axis=(0, 1)).argmax())
+    return strongest, fed[..., strongest], after[..., strongest]
 
 
 def _fired(

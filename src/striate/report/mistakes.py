@@ -7,12 +7,14 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from ..colors import FIRST, SECOND, rgb
 from ..data.listing import counted
 from ..explain import input_pixels
-from ..markup import Markup, element
+from ..markup import Markup, element, joined
 from .findings import Findings
 from .overview import wide
 from .pictures import at_most, picture
+from .room import Room
 from .words import percent
 
 _MOST_CLASSES = 24  # whose confusions are a table; of more only the pairs are told
@@ -20,7 +22,7 @@ _PAIRS, _PICTURES = 9, 8  # confusions that are shown, and pictures of each
 _STORED, _SHOWN = 96, 66
 
 
-def mistakes_section(findings: Findings) -> Markup:
+def mistakes_section(findings: Findings, room: Room) -> Markup:
     """The confusions, most frequent first, with the pictures that were taken wrongly."""
     report = findings.report
     wrong = report.images - report.correct
@@ -32,22 +34,31 @@ def mistakes_section(findings: Findings) -> Markup:
             "section", element("h2", "Mistakes"), element("p", words), id="mistakes"
         )
     pairs = confused_pairs(report.confusion)
+    cards = []
+    for true, answer in pairs[:_PAIRS]:
+        card = _pair(findings, true, answer)
+        if not room.takes(card):
+            break
+        cards.append(card)
     words = (
         f"{counted(wrong, 'picture')} of {report.images:,} got a wrong answer. "
         "Of each kind those of which the network was surest stand first."
     )
-    if len(pairs) > _PAIRS:
-        words += f" Shown are the {_PAIRS} most frequent of {len(pairs)} confusions."
+    if len(pairs) > len(cards):
+        words += (
+            f" Shown are the {len(cards)} most frequent of {len(pairs):,} confusions."
+        )
+    if len(cards) < min(len(pairs), _PAIRS):
+        room.left_out.append(
+            f"{len(cards)} of {len(pairs):,} confusions are shown, since with more this page "
+            f"would be larger than {room.size}; `striate test --json` counts all."
+        )
     return element(
         "section",
         element("h2", "Mistakes"),
         element("p", words),
-        element(
-            "div",
-            *(_pair(findings, true, answer) for true, answer in pairs[:_PAIRS]),
-            class_="cards",
-        ),
-        *_table(findings),
+        element("div", *cards, class_="cards"),
+        *(part for part in _table(findings) if room.takes(part)),
         id="mistakes",
     )
 
@@ -82,7 +93,10 @@ def _pair(findings: Findings, true: int, answer: int) -> Markup:
     ]
     more = len(places) - len(figures)
     rest = [element("p", f"and {more:,} more", class_="note")] if more else []
-    label = element("b", title), f" {counted(len(places), 'time')}"
+    label = (
+        element("b", title),
+        " once" if len(places) == 1 else f" {len(places):,} times",
+    )
     return element(
         "div",
         element("p", *label),
@@ -112,20 +126,24 @@ def _table(findings: Findings) -> Iterator[Markup]:
     table = element(
         "table", element("thead", head), element("tbody", *rows), class_="confusion"
     )
-    yield element("h3", "All answers")
-    yield element(
-        "p",
+    words = (
         "Each row is a class, each column an answer. Right answers stand on the "
-        "diagonal; the darker a cell, the larger its share of the row.",
+        "diagonal; the darker a cell, the larger its share of the row."
     )
-    yield wide(table, "Table of all answers")
+    yield joined(
+        [
+            element("h3", "All answers"),
+            element("p", words),
+            wide(table, "Table of all answers"),
+        ]
+    )
 
 
 def _cell(count: int, share: float, right: bool) -> Markup:
     if not count:
         return element("td", "·", class_="none")
     strength = 0.15 + 0.45 * float(np.sqrt(share))
-    color = "0, 114, 178" if right else "213, 94, 0"
+    color = ", ".join(map(str, rgb(FIRST if right else SECOND)))
     return element(
         "td", f"{count:,}", style=f"background: rgba({color}, {strength:.2f})"
     )

@@ -12,6 +12,7 @@ from ..explain import input_pixels
 from ..markup import Markup, element, joined
 from .findings import Findings
 from .pictures import picture, uri
+from .room import Room
 from .words import breakable, named, percent, size
 
 _MOST_PICTURES = 20
@@ -67,8 +68,8 @@ def header(findings: Findings) -> Markup:
     )
 
 
-def network_section(findings: Findings) -> Markup:
-    """The network as one picture."""
+def network_section(findings: Findings, room: Room) -> Markup:
+    """The network as one picture, and as a table."""
     example = findings.examples[0]
     drawing = Markup(
         draw_network(
@@ -78,17 +79,31 @@ def network_section(findings: Findings) -> Markup:
         )
     )
     table = Markup(findings.network.summary()._repr_html_())
-    return element(
-        "section",
-        element("h2", "The network at a glance"),
-        element("p", *_how_to_read(findings)),
-        wide(drawing, "Drawing of the network"),
-        element(
+    parts = {
+        "striate draw": joined(
+            [
+                element("p", *_how_to_read(findings)),
+                wide(drawing, "Drawing of the network"),
+            ]
+        ),
+        "striate summary": element(
             "details",
             element("summary", "All layers as a table"),
             wide(table, "Table of the layers"),
         ),
-        id="network",
+    }
+    shown = [part for part in parts.values() if room.takes(part)]
+    for verb, part in parts.items():
+        if part not in shown:
+            what = "drawing" if verb == "striate draw" else "table"
+            sentence = (
+                f"The {what} of the network is left out, since with it this page would be "
+                f"larger than {room.size}; `{verb}` gives it."
+            )
+            room.left_out.append(sentence)
+            shown.append(element("p", sentence, class_="note"))
+    return element(
+        "section", element("h2", "The network at a glance"), *shown, id="network"
     )
 
 

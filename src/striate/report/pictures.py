@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..colors import FIRST, SECOND, rgb
 from ..explain.pixels import Pixels
 from ..markup import Markup, leaf
 
 _PHOTOGRAPH = 32  # pixels a side from which colour pictures are stored as JPEG
-_BLUE, _ORANGE = (0, 90, 160), (213, 94, 0)  # told apart by the colour-blind
 _DARK = 110  # mean grey level below which a picture is shown as its negative
 
 
@@ -75,6 +75,6 @@ def on_picture(pixels: Pixels, values: NDArray[Any], root: bool = False) -> Pixe
     shares = np.nan_to_num(values, posinf=0, neginf=0)
     shares = shares / max(float(np.abs(shares).max()), 1e-30)
     strength = (np.sqrt(np.abs(shares)) if root else np.abs(shares))[..., None]
-    ends = np.where(shares[..., None] > 0, _ORANGE, _BLUE)
+    ends = np.where(shares[..., None] > 0, rgb(SECOND), rgb(FIRST))
     mixed: Pixels = np.rint(faint + 0.9 * strength * (ends - faint)).astype(np.uint8)
     return mixed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError
+from .data.listing import counted
+from .errors import DataError
 
 if TYPE_CHECKING:
-    from ..data import Dataset
-    from ..network import Network
+    from .data import Dataset
+    from .network import Network
 
 REJECTED_SHARES = (0.0, 0.05, 0.1)
 """The shares of the images that reports leave unanswered, the least confident first."""
@@ -102,23 +104,34 @@ class Answers:
         return Rejection(share, float(threshold), int(kept.sum()), correct)
 
 
-def known_labels(network: Network, dataset: Dataset) -> NDArray[np.int64]:
+def known_labels(
+    network: Network, dataset: Dataset, model: str = "the model"
+) -> NDArray[np.int64]:
     """Return a data set's labels as indices into the network's classes, by name.
 
-    Raises DataError where the network does not know a class.
+    Raises DataError, in which the network is called `model`, where it does not know a
+    class.
     """
     known = {str(name): index for index, name in enumerate(network.classes or ())}
     occurring = [dataset.classes[label] for label in np.unique(dataset.labels)]
     unknown = [name for name in occurring if name not in known]
     if unknown:
+        classes = f"{len(unknown):,} classes" if len(unknown) > 1 else "a class"
+        knows = f"{counted(len(known), 'class')}: {_some([*known])}"
         raise DataError(
-            f"{dataset.name} has the class {unknown[0]!r}, but the model knows "
-            f"{', '.join(known) or 'no classes: it is not trained'}; give the kind "
-            f"of data it was trained on."
+            f"{dataset.name} has {classes} that {model} does not know: {_some(unknown)}; "
+            f"it knows {knows if known else 'none, as it is not trained'}; give the kind "
+            "of data it was trained on."
         )
     places = np.array([known.get(name, -1) for name in dataset.classes], np.int64)
     labels: NDArray[np.int64] = places[dataset.labels]
     return labels
+
+
+def _some(names: Sequence[str], most: int = 10) -> str:
+    """The first few of some names."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(f"{name:.40}" for name in names[:most]) + more
 
 
 def calibrate(network: Network, dataset: Dataset) -> None:

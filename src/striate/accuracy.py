@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..data.listing import counted
-from ..errors import DataError
-from ..training.calibration import expected_calibration_error
 from .answers import Answers, Rejection
+from .data.listing import counted
+from .errors import DataError
+from .training.calibration import expected_calibration_error
 
 if TYPE_CHECKING:
-    from ..data import Dataset
-    from ..network import Network
+    from .data import Dataset
+    from .network import Network
 
 _Z = NormalDist().inv_cdf(0.975)  # 95 % lie within 1.96 standard deviations
 
