@@ -54,10 +54,11 @@ def drawing(size, paper, ink, mode="L"):
 def test_mean_and_std_are_exact(images):
     known = Preprocessing.measure(images, (8, 8, images.shape[3]))
     for channel in range(images.shape[3]):
-        values = [Fraction(v, 255) for v in images[..., channel].ravel().tolist()]
-        mean = sum(values) / len(values)
-        variance = sum((value - mean) ** 2 for value in values) / len(values)
-        assert known.mean[channel] == float(mean)
+        values = images[..., channel].ravel().tolist()
+        count, total = len(values), sum(values)
+        squares = count * sum(value * value for value in values)
+        variance = Fraction(squares - total * total, (255 * count) ** 2)
+        assert known.mean[channel] == float(Fraction(total, 255 * count))
         assert known.std[channel] == (math.sqrt(variance) if variance else 1.0)
 
 

@@ -147,7 +147,7 @@ KINDS = [
 @pytest.fixture(scope="module")
 def every_kind(tmp_path_factory):
     root = tmp_path_factory.mktemp("kinds")
-    for number in range(3 * len(KINDS)):
+    for number in range(2 * len(KINDS)):
         mode, ending = KINDS[number % len(KINDS)]
         path = root / f"class {number % 3}" / f"{number:02} {mode}.{ending}"
         path.parent.mkdir(exist_ok=True)
