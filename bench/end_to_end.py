@@ -61,12 +61,16 @@ class EndToEnd:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> EndToEnd:
         """Take what the script prints."""
-        processes = {
-            name: tuple(Process(**one) for one in data[name])
-            for name in ("striate", "torch")
-        }
-        rest = {name: tuple(data[name]) for name in ("options", "to_accuracy")}
-        return cls(**processes, **rest, accuracy=data["accuracy"])
+        striate, torch = (
+            tuple(Process(**one) for one in data[name]) for name in ("striate", "torch")
+        )
+        return cls(
+            striate,
+            torch,
+            accuracy=data["accuracy"],
+            options=tuple(data["options"]),
+            to_accuracy=tuple(data["to_accuracy"]),
+        )
 
 
 def mnist() -> Path | None:

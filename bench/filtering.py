@@ -10,11 +10,8 @@ the folder that STRIATE_DATA names has it. Run it on a machine that does nothing
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -207,17 +204,5 @@ def run() -> Filtering:
     )
 
 
-def main() -> None:
-    """Measure and write, or print."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--json", action="store_true", help="print, write nothing")
-    options = parser.parse_args()
-    filtering = run()
-    if options.json:
-        print(json.dumps(asdict(filtering), indent=2))
-    else:
-        write(filtering, Path(__file__).parent.parent / "docs")
-
-
 if __name__ == "__main__":
-    main()
+    growth.report(__doc__, run, write)

@@ -267,17 +267,19 @@ def run() -> Growth:
     )
 
 
-def main() -> None:
-    """Measure and write, or print."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+def report(
+    about: str, run: Callable[[], Any], write: Callable[[Any, Path], None]
+) -> None:
+    """Measure and write into the documents, or print, as the command line asks."""
+    parser = argparse.ArgumentParser(description=about.partition("\n")[0])
     parser.add_argument("--json", action="store_true", help="print, write nothing")
     options = parser.parse_args()
-    growth = run()
+    measured = run()
     if options.json:
-        print(json.dumps(asdict(growth), indent=2))
+        print(json.dumps(asdict(measured), indent=2))
     else:
-        growth_report.write(growth, Path(__file__).parent.parent / "docs")
+        write(measured, Path(__file__).parent.parent / "docs")
 
 
 if __name__ == "__main__":
-    main()
+    report(__doc__, run, growth_report.write)

@@ -151,8 +151,14 @@ def _convolution(one: ResolvedLayer, deeper: bool) -> Iterator[Job]:
     (channels, height, width), (rows, columns) = _window(one)
     filters = one.output_shape[-1]
     window = one.window
-    numbers = (channels, height, width, filters, rows, columns)
-    numbers += (*window.kernel, *window.stride, *window.dilation, one.layer.groups)
+    planes = (channels, height, width, filters, rows, columns)
+    numbers = (
+        *planes,
+        *window.kernel,
+        *window.stride,
+        *window.dilation,
+        one.layer.groups,
+    )
     kind = "depthwise " if one.layer.groups == channels > 1 else ""
     kernel = "x".join(map(str, window.kernel))
     shape = f"{kind}{kernel}, {height}x{width}x{channels} - {filters}"

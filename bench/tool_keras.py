@@ -18,8 +18,8 @@ from worker import Answers, Job
 os.environ |= {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"}
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras  # type: ignore[import-not-found]
-import tensorflow as tf  # type: ignore[import-not-found]
+import keras
+import tensorflow as tf
 
 tf.get_logger().setLevel("ERROR")  # one process runs many networks, and retraces
 

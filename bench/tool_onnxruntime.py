@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnx_graph
-import onnxruntime  # type: ignore[import-untyped]
+import onnxruntime
 import worker
 from cases import Case, Material
 from numpy.typing import NDArray

@@ -33,7 +33,7 @@ class Tool(worker.Tool):
         self.format = torch.contiguous_format
         if self.style == "channels_last":
             self.format = torch.channels_last
-            self.model = self.model.to(memory_format=self.format)  # type: ignore[call-overload]
+            self.model = self.model.to(memory_format=self.format)
             self.inputs = self.inputs.contiguous(memory_format=self.format)
         self.loss = nn.CrossEntropyLoss()
 

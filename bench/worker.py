@@ -59,8 +59,8 @@ class Tool(ABC):
         """Name and version."""
 
     @abstractmethod
-    def load(self, material: Material) -> None:
-        """Build the network, with the material's weights, and take the data."""
+    def load(self, name: str, material: Material) -> None:
+        """Build a subject's network, with the material's weights, and take the data."""
 
     @abstractmethod
     def answers(self, count: int) -> Answers:

@@ -20,6 +20,16 @@ def short_look() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def cache_home(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A cache of the test's own; where in it decoded images will be."""
+    home = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home))
+    return home / "striate" / "decoded"
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Callable[[str], Path]:
     """Asks for a folder of real images below STRIATE_DATA; skips where it is absent."""

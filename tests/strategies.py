@@ -106,25 +106,31 @@ def residuals(draw: st.DrawFn, channels: int) -> Residual:
     return Residual(layers, shortcut)
 
 
+class Stack:
+    """Layers for images of a size, one on the other; what does not fit is left out."""
+
+    def __init__(self, input_shape: tuple[int, int, int]) -> None:
+        self.input_shape = input_shape
+        self.shape: tuple[int, ...] = input_shape
+        self.layers: list[Layer] = []
+
+    def add(self, layer: Layer) -> None:
+        if layer.problem(self.shape, ()) is None:
+            self.layers.append(layer)
+            self.shape = layer.output_shape(self.shape)
+
+
 @st.composite
 def networks(draw: st.DrawFn, dropout: bool = False, most_classes: int = 5) -> Network:
     """A network of at most two stages of convolution and one hidden dense layer.
 
     Layers that would not fit into what is left of the image are left out.
     """
-    shape: tuple[int, ...] = draw(
-        st.tuples(st.integers(3, 9), st.integers(3, 9), st.integers(1, 3))
-    )
-    input_shape, layers = shape, list[Layer]()
-
-    def add(layer: Layer) -> None:
-        nonlocal shape
-        if layer.problem(shape, ()) is None:
-            layers.append(layer)
-            shape = layer.output_shape(shape)
-
+    sides = st.integers(3, 9)
+    stack = Stack(draw(st.tuples(sides, sides, st.integers(1, 3))))
+    add = stack.add
     for _ in range(draw(st.integers(0, 2))):
-        add(draw(convolutions(shape[2]) | residuals(shape[2])))
+        add(draw(convolutions(stack.shape[2]) | residuals(stack.shape[2])))
         if draw(st.booleans()):
             add(BatchNorm(epsilon=1e-2))
         if draw(st.booleans()):
@@ -142,7 +148,8 @@ def networks(draw: st.DrawFn, dropout: bool = False, most_classes: int = 5) -> N
         if dropout:
             add(Dropout(0.5))
     add(Dense(draw(st.integers(2, most_classes)), bias=draw(st.booleans())))
-    network = Network(layers, input_shape, seed=draw(st.integers(0, 99)))
+    seed = draw(st.integers(0, 99))
+    network = Network(stack.layers, stack.input_shape, seed=seed)
     if draw(st.booleans()):
         unsettle(network)
     return network

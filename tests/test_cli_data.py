@@ -263,15 +263,15 @@ def test_data_as_json_agrees_with_training(bars: Path) -> None:
     assert told["unreadable"] == told["notes"] == []
 
 
-def test_data_of_thousands_of_classes(tmp_path: Path) -> None:
-    for number in range(1200):
+def test_data_of_many_classes(tmp_path: Path) -> None:
+    for number in range(120):
         folder = tmp_path / "many" / f"kind {number}"
         folder.mkdir(parents=True)
         image = np.random.default_rng(number).integers(0, 256, (8, 8), np.uint8)
         Image.fromarray(image).save(folder / "a.bmp")
     result = run("data", tmp_path / "many", "-o", "sheet.png", "--no-cache")
     assert result.exit_code == 0, result.stderr
-    assert "... 1,180 classes between ..." in result.stdout
+    assert "... 100 classes between ..." in result.stdout
     assert len(result.stdout.splitlines()) < 50
 
 

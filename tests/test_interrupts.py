@@ -199,7 +199,7 @@ def test_a_run_goes_on_where_nobody_reads_its_words(
 ) -> None:
     """What is left of a pipe's exit code is the first command's."""
     command = (
-        f"set -o pipefail; {STRIATE} train digits --epochs 2 -o m --run r --json "
+        f"set -o pipefail; {STRIATE} train digits --epochs 1 -o m --run r --json "
         f"{redirection}"
     )
     ended = subprocess.run(

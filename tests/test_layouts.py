@@ -14,8 +14,7 @@ from striate.errors import DataError, ShapeError, StriateError, UsageError
 
 
 @pytest.fixture(autouse=True)
-def own_cache(monkeypatch, tmp_path_factory):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+def no_real_data(monkeypatch, cache_home):
     monkeypatch.delenv("STRIATE_DATA", raising=False)
 
 

@@ -1,6 +1,6 @@
 """Against PyTorch in float64: networks, their gradients, and weights to and fro.
 
-Tolerances are the bounds that reference_numpy.py carries from layer to layer.
+Tolerances are the bounds that reference_layers.py carries from layer to layer.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pytest
 import reference_numpy as reference
 from hypothesis import given, settings
 from numpy.typing import NDArray
-from reference_numpy import DOUBLE, Bounded
+from reference_layers import DOUBLE, Bounded
 from strategies import Case, cases, make_case
 
 from striate import (

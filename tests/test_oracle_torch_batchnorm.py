@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from reference_numpy import SINGLE
+from reference_layers import SINGLE
 from strategies import make_case, unsettle
 
 from striate import (

@@ -1,6 +1,6 @@
 """Gradients at layers and by rules against PyTorch, and methods against captum's.
 
-Against PyTorch tolerances are the bounds that reference_numpy.py carries from layer to
+Against PyTorch tolerances are the bounds that reference_layers.py carries from layer to
 layer.
 """
 
@@ -15,7 +15,7 @@ import reference_numpy as reference
 from hypothesis import given, settings
 from hypothesis import strategies as hyp
 from numpy.typing import NDArray
-from reference_numpy import Bounded
+from reference_layers import Bounded
 from strategies import Case, cases, make_case
 
 import striate as st

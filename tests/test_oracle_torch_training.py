@@ -1,7 +1,7 @@
 """Against PyTorch in float64: optimizers, schedules and clipping.
 
 Each step is held to a bound carried through it, from the gradients' bounds of
-reference_numpy.py to the weights.
+reference_layers.py to the weights.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import reference_numpy as reference
 from numpy.typing import NDArray
-from reference_numpy import SINGLE, Bounded
+from reference_layers import SINGLE, Bounded
 from strategies import Case, make_case
 
 from striate import (

@@ -1,52 +1,23 @@
-"""From files to pixels: size, colour, fit, what cannot be read, the cache, memory."""
+"""From files to pixels: size, colour, fit, what cannot be read, memory."""
 
 import io
 import os
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies
+from noise_files import fill, noise, pixels, read
 from PIL import Image
 
 import striate as st
-from striate.data import Reading, cache, index, perimage, read_data
+from striate.data import Reading, read_data
 from striate.data.sizes import Sizes, default_size
 from striate.errors import DataError, ShapeError, UsageError
 
-
-@pytest.fixture(autouse=True)
-def cache_home(monkeypatch, tmp_path_factory):
-    home = tmp_path_factory.mktemp("cache")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(home))
-    return home / "striate" / "decoded"
-
-
-def noise(seed, *shape):
-    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
-
-
-def fill(root, sizes, *, channels=3, classes=2, start=0):
-    """Images of noise of these (height, width), in turns of every class."""
-    for number, size in enumerate(sizes):
-        pixels = noise(start + number, *size, channels).squeeze()
-        path = root / f"class {number % classes}" / f"{number:05}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(path)
-    return root
-
-
-def read(data, labels=None, **settings):
-    return read_data(data, labels, Reading(**settings), quiet=True)
-
-
-def pixels(data):
-    """All images by name."""
-    parts = [part.images for part in data.parts().values()]
-    return dict(zip(data.names, np.concatenate(parts), strict=True))
+pytestmark = pytest.mark.usefixtures("cache_home")
 
 
 # --- size and colour
@@ -147,7 +118,7 @@ KINDS = [
 @pytest.fixture(scope="module")
 def every_kind(tmp_path_factory):
     root = tmp_path_factory.mktemp("kinds")
-    for number in range(3 * len(KINDS)):
+    for number in range(2 * len(KINDS)):
         mode, ending = KINDS[number % len(KINDS)]
         path = root / f"class {number % 3}" / f"{number:02} {mode}.{ending}"
         path.parent.mkdir(exist_ok=True)
@@ -257,147 +228,6 @@ def test_a_claimed_size_is_refused_before_memory_is_taken(tmp_path):
     )
 
 
-# --- the cache
-
-
-@pytest.fixture
-def no_decoding(monkeypatch):
-    """From the moment it is called on, decoding is an error."""
-
-    def forbid():
-        def refuse(*_, **__):
-            raise AssertionError("decoded again")
-
-        monkeypatch.setattr(perimage, "open_source", refuse)
-
-    return forbid
-
-
-def old(root):
-    """Wait until the files cannot have changed within one tick of the clock."""
-    time.sleep(index.TICK / 1e9 + 0.02)
-    return root
-
-
-def test_a_second_reading_decodes_nothing(tmp_path, no_decoding, cache_home):
-    root = old(fill(tmp_path / "a", [(12, 14)] * 20))
-    first = read(root)
-    no_decoding()
-    again = read(root)
-    assert pixels(again).keys() == pixels(first).keys()
-    np.testing.assert_array_equal(again.training.images, first.training.images)
-    assert again.survey == first.survey
-    os.rename(root, tmp_path / "b")  # the content is the same, wherever it lies
-    for file in cache_home.glob("index-*/*"):
-        assert file.stat().st_size
-    with pytest.raises(AssertionError, match="decoded again"):
-        read(tmp_path / "b", fit="stretch", size=(9, 9))
-
-
-def test_a_changed_file_is_noticed_whatever_its_times_say(tmp_path):
-    root = old(fill(tmp_path, [(12, 12)] * 20))
-    read(root)
-    path = root / "class 0" / "00000.png"
-    before = path.stat()
-    path.write_bytes((root / "class 0" / "00002.png").read_bytes())
-    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    found = pixels(read(root))
-    np.testing.assert_array_equal(
-        found["class 0/00000.png"], found["class 0/00002.png"]
-    )
-
-
-def test_a_damaged_entry_is_made_anew(tmp_path, cache_home):
-    root = old(fill(tmp_path, [(12, 12)] * 20))
-    first = np.array(read(root).training.images)
-    entries = sorted(cache_home.iterdir())
-    assert [entry.name.split("-")[0] for entry in entries] == ["index", "pixels"]
-    for entry in entries:
-        for file in entry.iterdir():
-            whole = file.read_bytes()
-            for content in (whole[: len(whole) // 2], b"", None):
-                if content is None:
-                    file.unlink()
-                else:
-                    file.write_bytes(content)
-                np.testing.assert_array_equal(read(root).training.images, first)
-                assert file.read_bytes() == whole
-    assert sorted(cache_home.iterdir()) == entries
-
-
-def test_without_the_cache_nothing_is_left(tmp_path, cache_home, monkeypatch):
-    spare = tmp_path / "tmp"
-    spare.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(spare))
-    data = read(fill(tmp_path / "a", [(12, 12)] * 20), cache=False)
-    assert list(spare.iterdir()) == []
-    assert not cache_home.exists()
-    assert data.training.images.mean() > 0  # still mapped
-
-
-def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, monkeypatch):
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert len(read(fill(tmp_path / "a", [(12, 12)] * 20)).training) > 0
-
-
-@pytest.fixture
-def little_room():
-    """No file can become longer than 200 kB; that is what a full disk looks like."""
-    resource = pytest.importorskip("resource")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-@pytest.mark.usefixtures("little_room")
-def test_no_room_for_the_pixels_is_told_and_leaves_nothing(tmp_path, cache_home):
-    root = fill(tmp_path, [(12, 12)] * 20)
-    with pytest.raises(
-        DataError, match=r"cannot be written to .* File too large; make room"
-    ):
-        read(root, size=100)
-    assert [entry.name.split("-")[0] for entry in cache_home.iterdir()] in (
-        [],
-        ["index"],
-    )
-
-
-def test_the_entries_used_longest_ago_make_room(tmp_path, cache_home, monkeypatch):
-    read(fill(tmp_path / "a", [(12, 12)] * 20), size=(100, 100))
-    read(fill(tmp_path / "b", [(12, 12)] * 20, start=100))
-    pixels_a, pixels_b = sorted(
-        cache_home.glob("pixels-*"), key=lambda one: one.stat().st_mtime
-    )
-    os.utime(pixels_a, (1, 1))
-    left_behind = cache_home / f"{cache.BUILDING}crashed"
-    left_behind.mkdir()
-    os.utime(left_behind, (1, 1))
-    monkeypatch.setattr(cache, "MOST_BYTES", 200_000)
-    read(fill(tmp_path / "c", [(12, 12)] * 20, start=200))
-    assert not pixels_a.exists()
-    assert not left_behind.exists()
-    assert pixels_b.exists()
-
-
-SUM = """
-import sys
-from striate.data import read_data
-print(int(read_data(sys.argv[1], quiet=True).training.images.sum()))
-"""
-
-
-def test_runs_share_the_cache(tmp_path, cache_home):
-    root = old(fill(tmp_path, [(20, 20)] * 60))
-    command = [sys.executable, "-c", SUM, str(root)]
-    runs = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(3)]
-    sums = {run.communicate(timeout=60)[0] for run in runs}
-    assert sums == {f"{read(root).training.images.sum()}\n".encode()}
-    kinds = sorted(entry.name.split("-")[0] for entry in cache_home.iterdir())
-    assert kinds == ["index", "pixels"]
-
-
 # --- memory
 
 LIMITED = """
@@ -433,8 +263,8 @@ assert go(sys.argv[1]) >= 10 * limit
 @pytest.mark.skipif(sys.platform != "linux", reason="limits as Linux sets them")
 def test_a_set_ten_times_the_memory(tmp_path):
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (5600, 100, 100, 3), np.uint8)
-    np.save(tmp_path / "x_train.npy", images)
+    pixels = np.frombuffer(rng.bytes(5600 * 100 * 100 * 3), np.uint8)
+    np.save(tmp_path / "x_train.npy", pixels.reshape(5600, 100, 100, 3))
     np.save(tmp_path / "y_train.npy", np.arange(5600) % 2)
     done = subprocess.run(
         [sys.executable, "-c", LIMITED, str(tmp_path)],

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from strategies import convolutions, numbers, poolings, with_ones
+from strategies import Stack, convolutions, numbers, poolings, with_ones
 
 from striate import (
     BatchNorm,
@@ -56,24 +56,17 @@ def blocks(draw: st.DrawFn, channels: int) -> Residual:
 @st.composite
 def seeing_networks(draw: st.DrawFn) -> Network:
     """Any stack whose gradients hide nothing; layers that do not fit are left out."""
-    shape: tuple[int, ...] = draw(
-        st.tuples(st.integers(1, 10), st.integers(1, 10), st.integers(1, 3))
-    )
-    input_shape, layers = shape, list[Layer]()
-
-    def add(layer: Layer) -> None:
-        nonlocal shape
-        if layer.problem(shape, ()) is None:
-            layers.append(layer)
-            shape = layer.output_shape(shape)
-
+    sides = st.integers(1, 10)
+    stack = Stack(draw(st.tuples(sides, sides, st.integers(1, 3))))
+    add = stack.add
     for _ in range(draw(st.integers(1, 4))):
-        add(draw(convolutions(shape[2]) | poolings() | blocks(shape[2])))
+        channels = stack.shape[2]
+        add(draw(convolutions(channels) | poolings() | blocks(channels)))
         add(draw(st.sampled_from([ReLU(), LeakyReLU(), BatchNorm(), Dropout()])))
     if draw(st.booleans()):
         add(draw(st.sampled_from([Flatten(), GlobalAvgPool2D()])))
         add(Dense(3))
-    return with_ones(Network(layers, input_shape))
+    return with_ones(Network(stack.layers, stack.input_shape))
 
 
 def lit_pixels(network: Network) -> NDArray[np.float32]:
@@ -91,7 +84,7 @@ def bounds(mask: NDArray[np.bool_]) -> tuple[int, ...]:
     return (*places.min(0).tolist(), *(places.max(0) + 1).tolist())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(seeing_networks(), st.data())
 def test_gradients_reach_just_the_pixels_of_the_field(
     network: Network, data: st.DataObject

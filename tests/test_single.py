@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import reference_numpy as reference
+from reference_layers import Bounded
 from strategies import unsettle
 
 import striate as st
@@ -22,9 +23,7 @@ def test_networks_of_the_zoo_answer_within_their_bounds(name: str) -> None:
     network = NETWORKS[name](input_shape=(32, 36, 3), classes=10, seed=1)
     unsettle(network)
     images = RNG.standard_normal((1, *network.input_shape), np.float32)
-    weights = {
-        name: reference.Bounded.exact(array) for name, array in network.weights.items()
-    }
+    weights = {name: Bounded.exact(array) for name, array in network.weights.items()}
     wanted = reference.run_forward(network.resolved, weights, images)
     layers = [one.index for one in network.resolved]
     for isa in _core.isas():

@@ -21,9 +21,8 @@ SOURCES = [f"image {number}" for number in range(200)]
 
 
 @pytest.fixture(autouse=True)
-def settings(monkeypatch, tmp_path_factory):
+def settings(monkeypatch, cache_home):
     monkeypatch.setenv("STRIATE_THREADS", "2")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.setenv(tasks.HERE, str(os.getpid()))
 
 
@@ -275,7 +274,7 @@ main()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
-def test_ctrl_c_on_a_terminal_is_one_line_and_leaves_nothing(tmp_path):
+def test_ctrl_c_on_a_terminal_is_one_line_and_leaves_nothing(tmp_path, cache_home):
     folder = slow_folder(tmp_path / "slow", 400)
     running = subprocess.Popen(
         [sys.executable, "-c", COMMAND, "data", str(folder)],
@@ -295,6 +294,5 @@ def test_ctrl_c_on_a_terminal_is_one_line_and_leaves_nothing(tmp_path):
     while any(Path(f"/proc/{one}").exists() for one in found):
         assert time.monotonic() < deadline  # one that just begins ends by itself
         time.sleep(0.05)
-    decoded = Path(os.environ["XDG_CACHE_HOME"], "striate", "decoded")
-    assert [one for one in decoded.iterdir() if one.name.startswith(".")] == []
+    assert [one for one in cache_home.iterdir() if one.name.startswith(".")] == []
     assert sorted(one.name for one in tmp_path.iterdir()) == ["slow"]

@@ -65,13 +65,13 @@ def _cubic_weights() -> tuple[NDArray[np.int64], int]:
 def _centre(boxes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Each (20, 20) box in a (28, 28) field, its centre of mass in the middle."""
     places = np.arange(BOX) * 2 + 1  # centres of the pixels, in half pixels
+    mass = 2 * boxes.sum(axis=(1, 2), dtype=np.int64)
+    corners = [
+        # FIELD / 2 - (places @ ink) / mass, rounded to whole pixels
+        ((mass * (FIELD + 1) - 2 * (ink @ places)) // (2 * mass)).clip(0, FIELD - BOX)
+        for ink in (boxes.sum(axis=axis, dtype=np.int64) for axis in (2, 1))
+    ]
     fields = np.zeros((len(boxes), FIELD, FIELD), np.uint8)
-    for box, field in zip(boxes.astype(np.int64), fields, strict=True):
-        mass = 2 * int(box.sum())
-        top, left = (
-            # FIELD / 2 - (places @ ink) / mass, rounded to whole pixels
-            min(max((mass * (FIELD + 1) - 2 * int(places @ ink)) // (2 * mass), 0), 8)
-            for ink in (box.sum(axis=1), box.sum(axis=0))
-        )
+    for box, field, top, left in zip(boxes, fields, *corners, strict=True):
         field[top : top + BOX, left : left + BOX] = box
     return fields
