@@ -295,6 +295,7 @@ template <class T>
 const Kernels<T>& reference_kernels() {
     static constexpr Kernels<T> table = {
         "reference",
+        6.5,
         conv_forward<T>,
         conv_input_gradient<T>,
         conv_weight_gradient<T>,

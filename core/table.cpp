@@ -31,6 +31,7 @@ namespace STRIATE_TABLE {
 extern const Kernels<float> table;
 const Kernels<float> table = {
     STRIATE_TEXT(STRIATE_TABLE),
+    kTransforms,
     conv_forward,
     conv_input_gradient,
     conv_weight_gradient,
