@@ -106,6 +106,10 @@ struct Kernels {
     const char* name;
     int lanes;  // of its blocks
 
+    // What the transforms of minimal filtering cost the forward pass for each channel
+    // of either side, in multiply-adds: winograd.cpp decides by it where it pays
+    double transforms;
+
     // y[O][OH][OW][L] = bias[O] + sum over c, kh, kw of
     //     w[O][C/groups][KH][KW] * x[C][H][W][L]; bias may be null
     void (*conv_forward)(const ConvShape&, const T* x, const T* w, const T* bias, T* y);

@@ -311,6 +311,7 @@ template <class T, int L>
 constexpr Kernels<T> kTable = {
     "reference",
     L,
+    6.5,
     conv_forward<T, L>,
     conv_input_gradient<T, L>,
     conv_weight_gradient<T, L>,

@@ -38,6 +38,7 @@ extern const Kernels<float> table;
 const Kernels<float> table = {
     STRIATE_TEXT(STRIATE_ISA),
     kLanes,
+    kTransforms,
     conv_forward,
     conv_input_gradient,
     conv_weight_gradient,

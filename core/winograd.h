@@ -15,8 +15,9 @@ constexpr float kWinogradNear = 0.625f, kWinogradFar = 1.5f;
 // good tile of registers. From 4 to 6 are equally fast at 32 to 128 channels.
 constexpr int64_t kWinogradTiles = 5;
 
-// The fewest channels on both sides.
-constexpr int64_t kWinogradChannels = 8;
+// The fewest channels on both sides: for the 3 or 4 of colour images nearly all is
+// transforms, and neither way is much faster on all instruction sets.
+constexpr int64_t kWinogradChannels = 5;
 
 // Which passes of a convolution go by minimal filtering, and their shape.
 struct Filtering {
@@ -28,8 +29,8 @@ struct Filtering {
 // Whether it has the kernels' form.
 bool winograd_fits(const ConvShape& conv);
 
-// The choice, by the shape alone.
-Filtering winograd_filtering(const WinogradShape& shape);
+// The choice, by the shape and by Kernels::transforms of the instruction set.
+Filtering winograd_filtering(const WinogradShape& shape, double transforms);
 
 // Values of scratch memory that each of the three kernels may use.
 int64_t winograd_scratch(const ConvShape& conv);

@@ -18,6 +18,10 @@ constexpr float kGB = 1.0f / (2.0f * kB2 * (kB2 - kA2));
 
 constexpr int kPoints = 36, kPatch = 6;
 
+// Kernels::transforms, measured: with few registers transforms and short products take
+// nearly twice the instructions, while direct convolution is as fast as with many.
+constexpr double kTransforms = kRegisters == 32 ? 6.5 : 11.0;
+
 // B' d
 STRIATE_INLINE void transform_patch(const Vector (&d)[6], Vector (&v)[6]) {
     const Vector even_a = d[4] - kB2 * d[2], odd_a = d[3] - kB2 * d[1];

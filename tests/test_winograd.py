@@ -34,11 +34,12 @@ from striate import (
 from striate.engine.lowering import lower
 from striate.layers import Layer
 
-# Networks whose convolutions all go by filtering.
+# Networks whose convolutions all go by filtering, whatever the instruction set.
 WIDE: list[tuple[list[Layer], tuple[int, int, int]]] = [
     ([Conv2D(16, 3, padding=1), Tanh()], (8, 8, 16)),
     ([Conv2D(33, 3, padding=2, bias=False), Tanh()], (9, 7, 25)),
     ([Conv2D(32, 3)], (10, 15, 31)),
+    ([Conv2D(16, 3, padding=1), Tanh()], (12, 12, 6)),
     ([Conv2D(64, 3, padding="same"), ReLU()], (4, 4, 64)),
     ([Conv2D(32, 3), Tanh(), Conv2D(32, 3, padding=1)], (8, 9, 32)),
     ([Conv2D(17, 5, padding=2), Tanh()], (7, 10, 20)),
@@ -158,6 +159,21 @@ def test_narrow_layers_and_other_kernels_stay_direct() -> None:
     images = make_case(network, count=16).images
     outputs = [plan.forward(network.engine.flat, images, [5], 1)[0] for plan in plans]
     np.testing.assert_array_equal(*outputs)
+
+
+@pytest.mark.parametrize("isa", ISAS[:-1])
+def test_with_few_registers_the_forward_pass_needs_more_channels(isa: str) -> None:
+    """LeNet-5's second convolution; the gradient of its weights is always filtered."""
+    network = wide([Conv2D(16, 5)], (14, 14, 6))
+    case, weights = make_case(network, count=16), network.engine.flat
+    outputs, gradients = [], []
+    for plan in (single(network, isa), direct(network, isa)):
+        outputs.append(plan.forward(weights, case.images, [0], 1)[0])
+        _, flat = loss_and_gradient(plan, case, weights, case.images)
+        gradients.append(network.engine.named(flat)["conv1.weight"])
+    same = np.array_equal(*outputs)
+    assert same == (isa in ("avx2", "baseline"))
+    assert (gradients[0] != gradients[1]).any()
 
 
 def test_a_variable_switches_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
