@@ -90,7 +90,7 @@ void Plan<T>::choose_filtering() {
             shape.rows = pad.in.H;
             shape.columns = pad.in.W;
         }
-        s.filtering = winograd_filtering(shape, kernels_.transforms);
+        s.filtering = winograd_filtering(shape, kernels_.wide.transforms);
         if (s.filtering.any())
             scratch_count_ = std::max(scratch_count_, winograd_scratch(s.conv()));
     }
