@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 import striate as st
+from striate.colors import FIRST, SECOND
 from striate.plotting.attributions import attributions_figure
-from striate.plotting.figure import FIRST, SECOND, write_png
+from striate.plotting.figure import write_png
 
 if find_spec("matplotlib") is None:
     pytest.skip("draws: pip install 'striate[plot]'", allow_module_level=True)
