@@ -166,9 +166,24 @@ def test_examples_are_ordinary_right_answers_and_the_worst_mistakes(
             st.Residual([st.ReLU()]),
             st.Flatten(),
         ],
+        [
+            st.Residual([st.ReLU()], shortcut=[st.BatchNorm(), st.Conv2D(1, 1)]),
+            st.Residual([st.Residual([st.Conv2D(1, 1)])], shortcut=[st.Conv2D(1, 1)]),
+            st.Flatten(),
+        ],
         [st.Conv2D(40, 3, padding=2, dilation=2), st.ReLU(), st.Flatten()],
     ],
-    ids=["linear", "dense", "1x1", "pooled", "mean", "pooling", "residual", "wide"],
+    ids=[
+        "linear",
+        "dense",
+        "1x1",
+        "pooled",
+        "mean",
+        "pooling",
+        "residual",
+        "branches",
+        "wide",
+    ],
 )
 def test_any_network_has_a_page(layers: list[st.layers.Layer]) -> None:
     page_of(*small(layers))

@@ -121,7 +121,7 @@ def of_unit_size(
     powers of two, by which nothing is rounded.
 
     >>> of_unit_size(np.array([[3e200, -1e200]]), axis=1)[0].round(2)
-    array([[ 1.65, -0.55]])
+    array([[ 1.96, -0.65]])
     """
     peaks = np.abs(values).max(axis=axis, keepdims=True)
     divisors: Doubles = np.ldexp(1.0, np.frexp(np.where(peaks > 0, peaks, 1))[1] - 1)

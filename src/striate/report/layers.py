@@ -159,11 +159,12 @@ def _shortcut(findings: Findings, look: Look) -> Iterator[str]:
     index = look.stage.layers[0].index
     for one in findings.network.resolved:
         if len(one.inputs) > 1 and one.inputs[0] < index < one.index:
-            (main,) = (
+            ends = (
                 other.stage.name
                 for other in findings.looks
                 if one.inputs[0] in (layer.index for layer in other.stage.layers)
             )
+            main = next(ends, "the picture")
             yield f"This is on a shortcut: {one.name} adds what it makes to {main}."
             return
 
