@@ -6,19 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from command_line import run
 from PIL import Image
 
 import striate as st
-from striate import cli
 from striate.training.augmentation import Augmentation
 from striate.zoo.auto import auto_epochs, choose, choose_within, epochs_within
-
-
-def run(*arguments: object) -> Result:
-    result = CliRunner().invoke(cli.main, [str(one) for one in arguments])
-    assert "Traceback" not in result.stderr
-    return result
 
 
 def done(*arguments: object) -> dict[str, Any]:

@@ -1,31 +1,16 @@
 """The command line on folders of images: data, train, test, predict."""
 
-import json
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from command_line import last_json, run
 from PIL import Image
 
-from striate import cli
 from striate.network import load
 
 TRACKS = "(.+/[0-9]+)_"
-
-
-def run(*arguments: object) -> Result:
-    result = CliRunner().invoke(cli.main, [str(one) for one in arguments])
-    assert "Traceback" not in result.stderr
-    return result
-
-
-def last_json(result: Result) -> dict[str, Any]:
-    values = json.loads(result.stdout.splitlines()[-1])
-    assert isinstance(values, dict)
-    return values
 
 
 @pytest.fixture(autouse=True)

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from command_line import run
 
 import striate as st
-from striate import cli
 from striate.commands import lr_find
 from striate.training import run as training_run
 from striate.training.range_test import RangeTest, range_test
@@ -121,12 +120,6 @@ def test_wrong_bounds_are_refused(options: dict[str, Any], message: str) -> None
 
 
 # --- striate lr-find ------------------------------------------------------------------
-
-
-def run(*arguments: object) -> Result:
-    result = CliRunner().invoke(cli.main, [str(one) for one in arguments])
-    assert "Traceback" not in result.stderr
-    return result
 
 
 def test_lr_find_suggests_a_rate() -> None:

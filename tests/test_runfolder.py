@@ -7,19 +7,14 @@ from typing import Any
 import click
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
+from command_line import run
 
 from striate import Dense, Flatten, Network, cli, load
 from striate.commands import pictures
 from striate.commands.config import config_option, recorded_options
 from striate.commands.runfolder import RunFolder
 from striate.data import Dataset
-
-
-def run(*arguments: object) -> Result:
-    result = CliRunner().invoke(cli.main, [str(one) for one in arguments])
-    assert "Traceback" not in result.stderr
-    return result
 
 
 @pytest.fixture(autouse=True)
