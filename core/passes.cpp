@@ -71,12 +71,17 @@ void pad(const Step& s, int64_t planes, const T* x, T* y) {
     }
 }
 
+// Back, and through the rectifier before, if any, whose output is in y.
 template <class T>
-void crop(const Step& s, int64_t planes, const T* dy, T* dx) {
+void crop(const Kernels<T>& kernels, const Step& s, int64_t planes, const T* dy,
+          const ActivationRule* rectifier, const T* y, T* dx) {
     const int64_t row = s.in.W * kLanes, wide = s.out.W * kLanes;
-    for (int64_t c = 0; c < planes; ++c, dy += s.out.H * wide)
-        for (int64_t h = 0; h < s.in.H; ++h, dx += row)
-            std::copy_n(dy + (s.top + h) * wide + s.left * kLanes, row, dx);
+    for (int64_t c = 0; c < planes; ++c)
+        for (int64_t h = 0; h < s.in.H; ++h, dx += row) {
+            const int64_t at = (c * s.out.H + s.top + h) * wide + s.left * kLanes;
+            std::copy_n(dy + at, row, dx);
+            if (rectifier) kernels.activation_backward(*rectifier, s.in.W, y + at, dx);
+        }
 }
 
 // Streams below are drawn from in Python: initial weights, the order of an epoch.
@@ -180,6 +185,8 @@ void Plan<T>::forward(const Passage<T>& passage, size_t step,
         w = passage.folded + fold_offset_[step];
         bias = w + s.weights() + channel;
     }
+    const size_t joined = passage.program.rectified[step];
+    const ActivationRule* rectifier = joined ? &steps_[joined].rule : nullptr;
     switch (s.kind) {
         case Kind::pad:
             pad(s, range.size(s.in.C), x, y);
@@ -187,10 +194,11 @@ void Plan<T>::forward(const Passage<T>& passage, size_t step,
         case Kind::conv: {
             const T* kernel = w + first_weight(s, range);
             if (s.filtering.forward) {
-                kernels_.winograd_forward(winograd_shape(s, range), x, kernel, bias, y,
-                                          passage.scratch);
+                kernels_.winograd_forward(winograd_shape(s, range), x, kernel, bias,
+                                          rectifier, y, passage.scratch);
             } else {
-                kernels_.conv_forward(conv_shape(s, range), x, kernel, bias, y);
+                kernels_.conv_forward(conv_shape(s, range), x, kernel, bias, rectifier,
+                                      y);
             }
             break;
         }
@@ -206,18 +214,18 @@ void Plan<T>::forward(const Passage<T>& passage, size_t step,
             break;
         case Kind::dense:
             kernels_.dense_forward(s.in.count(), range.size(s.out.C), x,
-                                   w + first_weight(s, range), bias, y);
+                                   w + first_weight(s, range), bias, rectifier, y);
             break;
         case Kind::batch_norm: {
             const Statistics<T> of(passage, s, step, channel);
             kernels_.norm_forward(norm_shape(s, range, passage.block), x, of.mean,
-                                  of.variance, w + channel, bias, y);
+                                  of.variance, w + channel, bias, rectifier, y);
             break;
         }
         case Kind::add: {
             const int64_t other = places[size_t(s.other + 1)];
             kernels_.add(size(s.in, range), x, channels(other, s.in, range, passage),
-                         y);
+                         rectifier, y);
             break;
         }
         case Kind::activation:
@@ -277,22 +285,31 @@ void Plan<T>::input_gradient(const Passage<T>& passage, const Action& action,
                 : gradient(int64_t(step), passage);
     T* dx = channels(program.found[step], s.in, range, passage);
     const int64_t channel = range.begin(s.in.C);
+    // The rectifier before this step, if its gradient is found here as well, and where
+    // its output is.
+    const size_t beyond = program.beyond[step];
+    const ActivationRule* rectifier = beyond ? &steps_[beyond].rule : nullptr;
+    const T* given =
+        beyond ? channels(program.values[beyond + 1], s.in, range, passage) : nullptr;
+    const T* own = channels(program.values[step + 1], s.out, range, passage);
     switch (s.kind) {
         case Kind::pad:
-            crop(s, range.size(s.in.C), dy, dx);
+            crop(kernels_, s, range.size(s.in.C), dy, rectifier, own, dx);
             break;
         case Kind::conv:
             if (s.by_channel()) {
                 const ConvShape part = conv_shape(s, range);
                 kernels_.conv_input_gradient(part, 0, part.C,
-                                             w + first_weight(s, range), dy, dx);
+                                             w + first_weight(s, range), dy, rectifier,
+                                             given, dx);
             } else if (s.filtering.input_gradient) {
                 kernels_.winograd_input_gradient(s.filtering.shape, channel,
                                                  channel + range.size(s.in.C), w, dy,
                                                  dx, passage.scratch);
             } else {
                 kernels_.conv_input_gradient(s.conv(), channel,
-                                             channel + range.size(s.in.C), w, dy, dx);
+                                             channel + range.size(s.in.C), w, dy,
+                                             rectifier, given, dx);
             }
             break;
         case Kind::max_pool:
@@ -300,7 +317,7 @@ void Plan<T>::input_gradient(const Passage<T>& passage, const Action& action,
                                        passage.arena.winners.get() +
                                            winner_offset_[step] +
                                            channel * s.out.H * s.out.W * kLanes,
-                                       dy, dx);
+                                       rectifier, own, dy, dx);
             break;
         case Kind::average_pool:
             kernels_.average_pool_backward(pool_shape(s, range), dy, dx);
@@ -324,11 +341,11 @@ void Plan<T>::input_gradient(const Passage<T>& passage, const Action& action,
             break;
         }
         case Kind::activation: {
+            if (program.passed[step]) break;
             const GradientRule rule =
                 s.rectifies() ? program.rule : GradientRule::gradient;
-            const T* y = channels(program.values[step + 1], s.out, range, passage);
             if (rule != GradientRule::deconvolution)
-                kernels_.activation_backward(s.rule, size(s.in, range), y, dy);
+                kernels_.activation_backward(s.rule, size(s.in, range), own, dy);
             // Where the gradient's sign counts, it is rectified as inputs are.
             if (rule != GradientRule::gradient)
                 kernels_.activation_forward(s.rule, size(s.in, range), dy, dy);
@@ -355,7 +372,7 @@ void Plan<T>::deliver(const Passage<T>& passage, const T* dx, Delivery how, int 
     T* sum =
         channels(passage.program.gradients[size_t(step + 1)], shape, range, passage);
     if (how == Delivery::add) {
-        kernels_.add(count, sum, dx, sum);
+        kernels_.add(count, sum, dx, nullptr, sum);
     } else if (sum != dx) {
         std::copy_n(dx, count * kLanes, sum);
     }

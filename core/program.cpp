@@ -28,13 +28,18 @@ class Builder {
         : steps_(steps),
           purpose_(purpose),
           readers_(purpose.end + 1),
-          folded_(purpose.end) {
+          done_(purpose.end) {
         program_.folded.resize(purpose.end);
+        program_.rectified.resize(purpose.end);
+        program_.beyond.resize(purpose.end);
+        program_.passed.resize(purpose.end);
         for (size_t i = 0; i < purpose.end; ++i) {
             ++readers_[size_t(steps[i].source + 1)];
             if (steps[i].kind == Kind::add) ++readers_[size_t(steps[i].other + 1)];
         }
         if (purpose.folds) fold_norms();
+        join_rectifiers();
+        if (purpose.backward && purpose.rule == GradientRule::gradient) join_masks();
         add_actions();
         cut_chains();
         share_values();
@@ -61,23 +66,74 @@ class Builder {
 
     // ---- what is done ---------------------------------------------------------------
 
-    // By running statistics a batch_norm multiplies channels and adds to them, which
-    // the weights before it can do, unless somebody wants to see what it is given.
-    // Dropout between the two does nothing to predictions.
-    void fold_norms() {
-        const auto only = [&](int step) {
-            return step >= 0 && readers_[size_t(step + 1)] == 1 &&
-                   !wanted(size_t(step));
+    // Whether a step puts out what it is given.
+    bool identity(size_t step) const {
+        const Kind kind = steps_[step].kind;
+        return kind == Kind::flatten || done_[step] ||
+               (kind == Kind::dropout && !purpose_.backward);
+    }
+    // The step before this one that computes something, where nobody else sees what
+    // this one is given; -1 otherwise.
+    int maker_before(size_t step) const {
+        int source = steps_[step].source;
+        const auto only = [&] {
+            return source >= 0 && readers_[size_t(source + 1)] == 1 &&
+                   !wanted(size_t(source));
         };
+        while (only() && identity(size_t(source)) &&
+               steps_[size_t(source)].kind != Kind::activation)
+            source = steps_[size_t(source)].source;
+        return only() ? source : -1;
+    }
+
+    // By running statistics a batch_norm multiplies channels and adds to them, which
+    // the weights before it can do.
+    void fold_norms() {
         for (size_t i = 0; i < purpose_.end; ++i) {
             if (steps_[i].kind != Kind::batch_norm) continue;
-            int source = steps_[i].source;
-            while (only(source) && steps_[size_t(source)].kind == Kind::dropout)
-                source = steps_[size_t(source)].source;
-            if (!only(source) || steps_[size_t(source)].kind != Kind::conv) continue;
-            program_.folded[size_t(source)] = i;
-            folded_[i] = true;
+            const int maker = maker_before(i);
+            if (maker < 0 || steps_[size_t(maker)].kind != Kind::conv ||
+                steps_[size_t(maker)].out.C != steps_[i].in.C)
+                continue;
+            program_.folded[size_t(maker)] = i;
+            done_[i] = true;
         }
+    }
+
+    // What relu and leaky_relu do costs next to nothing where the values are stored.
+    void join_rectifiers() {
+        for (size_t i = 0; i < purpose_.end; ++i) {
+            if (!steps_[i].rectifies()) continue;
+            const int maker = maker_before(i);
+            if (maker < 0) continue;
+            const Kind kind = steps_[size_t(maker)].kind;
+            if (kind != Kind::conv && kind != Kind::dense && kind != Kind::batch_norm &&
+                kind != Kind::add)
+                continue;
+            program_.rectified[size_t(maker)] = i;
+            done_[i] = true;
+        }
+    }
+
+    // Going back, a rectifier is a factor for each value, which the only step that
+    // reads it applies where it stores its own gradient. max_pool and pad do so by
+    // their own output: what the rectifier has put out is not needed any more.
+    void join_masks() {
+        for (size_t i = 0; i < purpose_.end; ++i) {
+            const Step& s = steps_[i];
+            if (s.source <= std::max(purpose_.deepest, 0) || s.kind == Kind::add)
+                continue;
+            const size_t source = size_t(s.source);
+            if (!steps_[source].rectifies() || readers_[source + 1] != 1) continue;
+            if (!masks_by_output(s) &&
+                (s.kind != Kind::conv || s.filtering.input_gradient))
+                continue;
+            program_.beyond[i] = source;
+            program_.passed[source] = true;
+        }
+    }
+    static bool masks_by_output(const Step& s) {
+        return s.kind == Kind::max_pool || s.kind == Kind::pad;
     }
 
     void add_actions() {
@@ -86,7 +142,7 @@ class Builder {
         for (size_t i = 0; i < purpose_.end; ++i) {
             if (purpose_.learns && steps_[i].kind == Kind::batch_norm)
                 actions.push_back({Act::measure, i});
-            if (!folded_[i]) actions.push_back({Act::forward, i});
+            if (!done_[i]) actions.push_back({Act::forward, i});
         }
         if (purpose_.backward) add_way_back();
         if (!purpose_.learns) actions.push_back({Act::unload});
@@ -207,15 +263,14 @@ class Builder {
             const Step& s = steps_[i];
             const size_t source = size_t(s.source + 1);
             const bool free = overwritable[source] && readers_[source] == 1;
-            const bool identity = s.kind == Kind::flatten || folded_[i] ||
-                                  (s.kind == Kind::dropout && !purpose_.backward);
             const bool in_place = s.kind == Kind::activation || s.kind == Kind::add ||
                                   (s.kind == Kind::batch_norm && !purpose_.backward);
-            values_.push_back(identity || (free && in_place)
+            values_.push_back(identity(i) || (free && in_place)
                                   ? values_[source]
                                   : new_buffer(count_of(i + 1)));
-            const bool needed = s.kind == Kind::activation && purpose_.backward;
-            overwritable.push_back(!wanted(i) && (identity ? free : !needed));
+            const bool needed = purpose_.backward &&
+                                (s.kind == Kind::activation || program_.beyond[i] > 0);
+            overwritable.push_back(!wanted(i) && !needed && (free || !identity(i)));
         }
     }
 
@@ -286,7 +341,10 @@ class Builder {
                     break;
                 case Act::input:
                     if (s.kind == Kind::batch_norm) value(s.source);
-                    if (s.kind == Kind::activation) value(own);
+                    if (s.kind == Kind::activation && !program_.passed[a.step])
+                        value(own);
+                    if (const size_t beyond = program_.beyond[a.step])
+                        value(masks_by_output(s) ? own : int(beyond));
                     gradient(own);
                     touch(found_[a.step], chain);
                     if (a.source != Delivery::none) gradient(s.source);
@@ -326,7 +384,7 @@ class Builder {
     const std::vector<Step>& steps_;
     const Purpose& purpose_;
     std::vector<int> readers_;  // by step + 1: how many steps read it
-    std::vector<bool> folded_;  // by step: whether a convolution does its work
+    std::vector<bool> done_;    // by step: whether one before it does its work
     std::vector<Buffer> buffers_;
     std::vector<int> values_, gradients_;  // buffers by step + 1; -1 for none
     std::vector<int> found_;               // by step

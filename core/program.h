@@ -80,8 +80,13 @@ struct Program {
     // comes first: outputs and the gradients of outputs. By step: where the gradient of
     // its input is found, before it is delivered.
     std::vector<int64_t> values, gradients, found;
-    // By step: the batch_norm that a convolution does as well, or 0 for none.
-    std::vector<size_t> folded;
+    // By step: the batch_norm that a convolution does as well, or 0 for none; and the
+    // relu or leaky_relu that what stores the step's output applies to it.
+    std::vector<size_t> folded, rectified;
+    // By step, going back: the relu or leaky_relu before it that the gradient it finds
+    // has passed as well, or 0 for none; and whether one has had that done for it.
+    std::vector<size_t> beyond;
+    std::vector<bool> passed;
     int64_t arena = 0;  // how many numbers it holds
     bool backward = false;
     GradientRule rule = GradientRule::gradient;
