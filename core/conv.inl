@@ -35,8 +35,9 @@ STRIATE_INLINE int64_t cut_begin(const Cut& c, int64_t i) {
 // A 1 x 1 kernel of stride 1 knows no rows: with all of them as one, the ends of rows
 // are no ends of tiles.
 STRIATE_INLINE ConvShape without_rows(ConvShape s) {
-    if (s.KH * s.KW == 1 && s.stride_h * s.stride_w == 1) {
-        s.W = s.OW = s.H * s.W;
+    if (s.KH * s.KW == 1 && s.stride_h * s.stride_w == 1 && s.W == s.OW) {
+        s.W *= s.H;
+        s.OW *= s.OH;
         s.H = s.OH = 1;
     }
     return s;

@@ -193,7 +193,9 @@ void Plan<T>::forward(const Passage<T>& passage, size_t step,
             break;
         case Kind::conv: {
             const T* kernel = w + first_weight(s, range);
-            if (s.filtering.forward) {
+            if (passage.program.pooled[step]) {
+                forward_by_bands(passage, step, range, x, kernel, bias, rectifier);
+            } else if (s.filtering.forward) {
                 kernels_.winograd_forward(winograd_shape(s, range), x, kernel, bias,
                                           rectifier, y, passage.scratch);
             } else {
@@ -255,7 +257,9 @@ void Plan<T>::weight_gradient(const Passage<T>& passage, size_t step,
         T* kernels = passage.sink.conv + conv_offset_[step];
         T* dw = kernels + first_weight(s, range);
         T* db = s.bias >= 0 ? kernels + s.weights() + range.begin(s.out.C) : nullptr;
-        if (s.filtering.weight_gradient) {
+        if (passage.program.pooled[step]) {
+            weight_gradient_by_bands(passage, step, range, x, dw, db);
+        } else if (s.filtering.weight_gradient) {
             kernels_.winograd_weight_gradient(winograd_shape(s, range), x, dy, dw, db,
                                               passage.scratch);
         } else {
@@ -297,7 +301,9 @@ void Plan<T>::input_gradient(const Passage<T>& passage, const Action& action,
             crop(kernels_, s, range.size(s.in.C), dy, rectifier, own, dx);
             break;
         case Kind::conv:
-            if (s.by_channel()) {
+            if (program.pooled[step]) {
+                input_gradient_by_bands(passage, step, range, rectifier, given, dx);
+            } else if (s.by_channel()) {
                 const ConvShape part = conv_shape(s, range);
                 kernels_.conv_input_gradient(part, 0, part.C,
                                              w + first_weight(s, range), dy, rectifier,

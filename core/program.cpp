@@ -14,6 +14,11 @@ constexpr int64_t kTile = 4;
 // The work of a task that is worth a phase of its own: some three microseconds.
 constexpr int64_t kTaskWork = 10000;
 
+// What lies between a convolution and its pool: from how many bytes on it is taken by
+// bands, and about how many a band has.
+constexpr int64_t kWideMap = 1 << 20;
+constexpr int64_t kBand = 256 << 10;
+
 // A part of the arena, and the first and the last chain that touch it: those between
 // may put nothing else there.
 struct Buffer {
@@ -28,11 +33,14 @@ class Builder {
         : steps_(steps),
           purpose_(purpose),
           readers_(purpose.end + 1),
-          done_(purpose.end) {
+          done_(purpose.end),
+          joined_(purpose.end),
+          banded_(purpose.end) {
         program_.folded.resize(purpose.end);
         program_.rectified.resize(purpose.end);
         program_.beyond.resize(purpose.end);
         program_.passed.resize(purpose.end);
+        program_.pooled.resize(purpose.end);
         for (size_t i = 0; i < purpose.end; ++i) {
             ++readers_[size_t(steps[i].source + 1)];
             if (steps[i].kind == Kind::add) ++readers_[size_t(steps[i].other + 1)];
@@ -40,6 +48,7 @@ class Builder {
         if (purpose.folds) fold_norms();
         join_rectifiers();
         if (purpose.backward && purpose.rule == GradientRule::gradient) join_masks();
+        join_pools();
         add_actions();
         cut_chains();
         share_values();
@@ -136,13 +145,43 @@ class Builder {
         return s.kind == Kind::max_pool || s.kind == Kind::pad;
     }
 
+    // What lies between a convolution and its pool is never there as a whole, nor is
+    // its gradient: nobody else may want them.
+    void join_pools() {
+        for (size_t i = 0; i < purpose_.end; ++i) {
+            if (steps_[i].kind != Kind::max_pool) continue;
+            std::vector<size_t> between;
+            int source = steps_[i].source;
+            const auto only = [&] {
+                return source >= 0 && readers_[size_t(source + 1)] == 1 &&
+                       !wanted(size_t(source)) &&
+                       (source > purpose_.deepest || purpose_.learns);
+            };
+            while (only() && done_[size_t(source)] &&
+                   (!purpose_.backward || program_.passed[size_t(source)])) {
+                between.push_back(size_t(source));
+                source = steps_[size_t(source)].source;
+            }
+            if (!only() || steps_[size_t(source)].kind != Kind::conv) continue;
+            const Step& conv = steps_[size_t(source)];
+            // The gradient of a band's input reaches into the next band, but for 1 x 1.
+            const bool apart = conv.kernel[0] * conv.kernel[1] == 1 &&
+                               conv.stride[0] * conv.stride[1] == 1 && conv.groups == 1;
+            if (purpose_.backward && source > purpose_.deepest && !apart) continue;
+            if (band_rows(conv, steps_[i]) == 0) continue;
+            program_.pooled[size_t(source)] = i;
+            joined_[i] = banded_[size_t(source)] = true;
+            for (size_t step : between) banded_[step] = true;
+        }
+    }
+
     void add_actions() {
         std::vector<Action>& actions = program_.actions;
         actions.push_back({Act::load});
         for (size_t i = 0; i < purpose_.end; ++i) {
             if (purpose_.learns && steps_[i].kind == Kind::batch_norm)
                 actions.push_back({Act::measure, i});
-            if (!done_[i]) actions.push_back({Act::forward, i});
+            if (!done_[i] && !joined_[i]) actions.push_back({Act::forward, i});
         }
         if (purpose_.backward) add_way_back();
         if (!purpose_.learns) actions.push_back({Act::unload});
@@ -186,7 +225,9 @@ class Builder {
             Action input{Act::input, i};
             input.source = deliver(s.source);
             if (s.kind == Kind::add) input.other = deliver(s.other);
-            if (input.source != Delivery::none || input.other != Delivery::none)
+            const bool elsewhere = joined_[i] || (banded_[i] && done_[i]);
+            if (!elsewhere &&
+                (input.source != Delivery::none || input.other != Delivery::none))
                 actions.push_back(input);
         }
     }
@@ -267,7 +308,7 @@ class Builder {
                                   (s.kind == Kind::batch_norm && !purpose_.backward);
             values_.push_back(identity(i) || (free && in_place)
                                   ? values_[source]
-                                  : new_buffer(count_of(i + 1)));
+                                  : new_buffer(banded_[i] ? 0 : count_of(i + 1)));
             const bool needed = purpose_.backward &&
                                 (s.kind == Kind::activation || program_.beyond[i] > 0);
             overwritable.push_back(!wanted(i) && !needed && (free || !identity(i)));
@@ -317,7 +358,7 @@ class Builder {
             const auto gradient = [&](int step) {
                 touch(gradients_[size_t(step + 1)], chain);
             };
-            const int own = int(a.step);
+            const int own = int(a.step), pool = int(program_.pooled[a.step]);
             switch (a.act) {
                 case Act::load:
                     value(-1);
@@ -325,7 +366,7 @@ class Builder {
                 case Act::forward:
                     value(s.source);
                     if (s.kind == Kind::add) value(s.other);
-                    value(own);
+                    value(pool > 0 ? pool : own);
                     break;
                 case Act::measure:
                     value(s.source);
@@ -337,7 +378,8 @@ class Builder {
                 case Act::weights:
                 case Act::measure_gradient:
                     value(s.source);
-                    gradient(own);
+                    if (pool > 0) value(pool);
+                    gradient(pool > 0 ? pool : own);
                     break;
                 case Act::input:
                     if (s.kind == Kind::batch_norm) value(s.source);
@@ -345,7 +387,8 @@ class Builder {
                         value(own);
                     if (const size_t beyond = program_.beyond[a.step])
                         value(masks_by_output(s) ? own : int(beyond));
-                    gradient(own);
+                    if (pool > 0) value(pool);
+                    gradient(pool > 0 ? pool : own);
                     touch(found_[a.step], chain);
                     if (a.source != Delivery::none) gradient(s.source);
                     if (a.other != Delivery::none) gradient(s.other);
@@ -384,7 +427,9 @@ class Builder {
     const std::vector<Step>& steps_;
     const Purpose& purpose_;
     std::vector<int> readers_;  // by step + 1: how many steps read it
-    std::vector<bool> done_;    // by step: whether one before it does its work
+    // By step: whether one before it does its work; a pool that its convolution takes
+    // with it; and what is only there by bands.
+    std::vector<bool> done_, joined_, banded_;
     std::vector<Buffer> buffers_;
     std::vector<int> values_, gradients_;  // buffers by step + 1; -1 for none
     std::vector<int> found_;               // by step
@@ -392,6 +437,21 @@ class Builder {
 };
 
 }  // namespace
+
+int64_t band_rows(const Step& conv, const Step& pool) {
+    const int64_t row = kLanes * int64_t(sizeof(float)) * conv.out.C * conv.out.W;
+    if (conv.filtering.any() || conv.out != pool.in ||
+        pool.kernel[0] != pool.stride[0] || row * conv.out.H < kWideMap)
+        return 0;
+    return std::max<int64_t>(kBand / (row * pool.kernel[0]), 1);
+}
+
+int64_t band_values(const Step& conv, const Step& pool) {
+    const int64_t rows = band_rows(conv, pool) * pool.kernel[0];
+    if (rows == 0) return 0;
+    const int64_t rest = conv.out.H - pool.out.H * pool.kernel[0];
+    return kLanes * (rows + rest) * (conv.out.C * conv.out.W + conv.in.C * conv.in.W);
+}
 
 Program make_program(const std::vector<Step>& steps, const Purpose& purpose) {
     return Builder(steps, purpose).program();
