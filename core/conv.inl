@@ -112,9 +112,17 @@ static void forward_tile(const ConvShape& s, const float* x, const float* w,
             }
         }
     }
+    if (rectifier) {  // apart, or compilers keep accumulators in memory for its sake
+        STRIATE_UNROLL
+        for (int i = 0; i < TO; ++i) {
+            rectify(rectifier, sum[i]);
+            STRIATE_UNROLL
+            for (int j = 0; j < TW; ++j) store(y + i * plane + j * kLanes, sum[i][j]);
+        }
+        return;
+    }
     STRIATE_UNROLL
     for (int i = 0; i < TO; ++i) {
-        rectify(rectifier, sum[i]);
         STRIATE_UNROLL
         for (int j = 0; j < TW; ++j) store(y + i * plane + j * kLanes, sum[i][j]);
     }

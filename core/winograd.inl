@@ -197,8 +197,7 @@ static void patches_to_points(const float* x, int64_t channels, const TiledWindo
 }
 
 // The tiles [first, last) of y's window from m[36][channels][last - first][L], plus
-// bias[channels], through the rectifier; or, where `given` says what a rectifier has
-// put out there, what it passes back. All three may be null.
+// bias[channels], through the rectifier; both may be null.
 template <int M>
 static void points_to_tiles(const float* m, int64_t stride, const float* bias,
                             const ActivationRule* rectifier, int64_t channels,
