@@ -35,9 +35,21 @@ from striate.layers import Layer
 # bands that end within the map, and pools of other sizes.
 BANDED: dict[str, list[Layer]] = {
     "1 x 1": [Conv2D(5, 3), ReLU(), Conv2D(12, 1), ReLU(), MaxPool2D(2)],
-    "leaky": [Conv2D(4, 1), LeakyReLU(0.1), Conv2D(12, 1), LeakyReLU(0.2), MaxPool2D(3)],
+    "leaky": [
+        Conv2D(4, 1),
+        LeakyReLU(0.1),
+        Conv2D(12, 1),
+        LeakyReLU(0.2),
+        MaxPool2D(3),
+    ],
     "no rectifier": [Conv2D(20, 5, stride=(1, 2)), MaxPool2D((3, 2), stride=(3, 1))],
-    "depthwise": [Conv2D(12, 1), ReLU(), Conv2D(12, 3, groups=12), ReLU(), MaxPool2D(2)],
+    "depthwise": [
+        Conv2D(12, 1),
+        ReLU(),
+        Conv2D(12, 3, groups=12),
+        ReLU(),
+        MaxPool2D(2),
+    ],
 }
 
 
