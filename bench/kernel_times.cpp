@@ -82,9 +82,10 @@ Call convolution(const Kernels<float>& k, const std::string& name, const Numbers
     const int64_t count = s.O * (s.C / s.groups) * s.KH * s.KW;
     float *x = m.block(s.C * s.H * s.W), *y = m.block(s.O * s.OH * s.OW);
     float *w = m.floats(count), *bias = m.floats(s.O);
-    if (name == "conv_forward") return [=] { k.conv_forward(s, x, w, bias, y); };
+    if (name == "conv_forward")
+        return [=] { k.conv_forward(s, x, w, bias, nullptr, y); };
     if (name == "conv_input_gradient")
-        return [=] { k.conv_input_gradient(s, 0, s.C, w, y, x); };
+        return [=] { k.conv_input_gradient(s, 0, s.C, w, y, nullptr, nullptr, x); };
     return [=] {
         std::fill_n(w, count, 0.0f);
         k.conv_weight_gradient(s, x, y, w, bias);
@@ -103,7 +104,7 @@ Call pooling(const Kernels<float>& k, const std::string& name, const Numbers& n,
     k.max_pool_forward(s, x, y, winner);
     if (name == "max_pool_forward") return [=] { k.max_pool_forward(s, x, y, winner); };
     if (name == "max_pool_backward")
-        return [=] { k.max_pool_backward(s, winner, y, x); };
+        return [=] { k.max_pool_backward(s, winner, nullptr, nullptr, y, x); };
     if (name == "average_pool_forward") return [=] { k.average_pool_forward(s, x, y); };
     return [=] { k.average_pool_backward(s, y, x); };
 }
@@ -118,7 +119,8 @@ Call dense(const Kernels<float>& k, const std::string& name, const Numbers& n,
         return [=] { k.dense_weight_gradient(N, D, 0, O, x, xs, dy, ys, w, bias); };
     }
     float *x = m.block(D), *y = m.block(O);
-    if (name == "dense_forward") return [=] { k.dense_forward(D, O, x, w, bias, y); };
+    if (name == "dense_forward")
+        return [=] { k.dense_forward(D, O, x, w, bias, nullptr, y); };
     return [=] { k.dense_input_gradient(D, O, 0, D, w, y, x); };
 }
 
@@ -132,7 +134,7 @@ Call normalization(const Kernels<float>& k, const std::string& name, const Numbe
     double *first = m.doubles.data(), *second = first + s.C;
     if (name == "norm_moments") return [=] { k.norm_moments(s, x, first, second); };
     if (name == "norm_forward")
-        return [=] { k.norm_forward(s, x, mean, variance, w, w, y); };
+        return [=] { k.norm_forward(s, x, mean, variance, w, w, nullptr, y); };
     if (name == "norm_weight_gradient")
         return [=] { k.norm_weight_gradient(s, x, mean, variance, y, first, second); };
     float* none = m.floats(s.C);  // keeps the gradient from drifting
@@ -145,7 +147,7 @@ Call elementwise(const Kernels<float>& k, const std::string& name, const Numbers
                  Memory& m) {
     const int64_t count = n.at(0);
     float *x = m.block(count), *y = m.block(count);
-    if (name == "add") return [=] { k.add(count, x, y, y); };
+    if (name == "add") return [=] { k.add(count, x, y, nullptr, y); };
     if (name == "lanes_to_rows") {
         const int64_t stride = (count + 15) / 16 * 16;
         float* rows = m.block(stride);

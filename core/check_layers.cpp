@@ -26,6 +26,13 @@ ConvShape sample_conv(Sampler& sample) {
     return s;
 }
 
+const ActivationRule* sample_rectifier(Sampler& sample) {
+    static const ActivationRule rules[] = {{Activation::relu, 0.0, 1.0, 1.0},
+                                           {Activation::leaky_relu, 0.1, 1.0, 1.0}};
+    const int64_t which = sample.between(0, 2);
+    return which < 2 ? &rules[which] : nullptr;
+}
+
 std::string named(const ConvShape& s) {
     return "C=" + std::to_string(s.C) + " O=" + std::to_string(s.O) +
            " groups=" + std::to_string(s.groups) + " kernel=" + std::to_string(s.KH) +
@@ -41,6 +48,8 @@ void Checker::convolution(Sampler& sample) {
     const Floats x(s.C * s.H * s.W * lanes_, sample), w(s.O * taps, sample);
     const Floats bias(s.O, sample), dy(s.O * s.OH * s.OW * lanes_, sample);
     const bool biased = sample.between(0, 1);
+    // Rectified it is not linear: no adjoint. Nor is it off by more than the sum is.
+    const ActivationRule* rectifier = biased ? sample_rectifier(sample) : nullptr;
     const std::string name = named(s);
     const Doubles X = widen(x), W = widen(w), B = widen(bias), DY = widen(dy);
     const Doubles aX = widen(x, true), aW = widen(w, true), aB = widen(bias, true),
@@ -48,17 +57,22 @@ void Checker::convolution(Sampler& sample) {
 
     Floats y(dy.count(), 7.0f);
     Doubles Y(dy.count()), aY(dy.count());
-    fast_.conv_forward(s, x.data(), w.data(), biased ? bias.data() : nullptr, y.data());
-    wide_.conv_forward(s, X.data(), W.data(), biased ? B.data() : nullptr, Y.data());
-    wide_.conv_forward(s, aX.data(), aW.data(), biased ? aB.data() : nullptr,
+    fast_.conv_forward(s, x.data(), w.data(), biased ? bias.data() : nullptr, rectifier,
+                       y.data());
+    wide_.conv_forward(s, X.data(), W.data(), biased ? B.data() : nullptr, rectifier,
+                       Y.data());
+    wide_.conv_forward(s, aX.data(), aW.data(), biased ? aB.data() : nullptr, nullptr,
                        aY.data());
     compare_sums("conv_forward " + name, y, Y, aY, taps + 1);
 
     Floats dx(x.count(), 7.0f);
     Doubles DX(x.count()), aDX(x.count());
-    fast_.conv_input_gradient(s, 0, s.C, w.data(), dy.data(), dx.data());
-    wide_.conv_input_gradient(s, 0, s.C, W.data(), DY.data(), DX.data());
-    wide_.conv_input_gradient(s, 0, s.C, aW.data(), aDY.data(), aDX.data());
+    fast_.conv_input_gradient(s, 0, s.C, w.data(), dy.data(), rectifier, x.data(),
+                              dx.data());
+    wide_.conv_input_gradient(s, 0, s.C, W.data(), DY.data(), rectifier, X.data(),
+                              DX.data());
+    wide_.conv_input_gradient(s, 0, s.C, aW.data(), aDY.data(), nullptr, nullptr,
+                              aDX.data());
     compare_sums("conv_input_gradient " + name, dx, DX, aDX,
                  s.O / s.groups * s.KH * s.KW);
 
@@ -84,12 +98,16 @@ void Checker::convolution(Sampler& sample) {
             part.O = last - first;
             const int64_t at = first == 0 ? 0 : upper;
             fast_.conv_forward(part, x.data(), w.data() + first * taps,
-                               biased ? bias.data() + first : nullptr, Y2.data() + at);
+                               biased ? bias.data() + first : nullptr, rectifier,
+                               Y2.data() + at);
             fast_.conv_weight_gradient(part, x.data(), dy.data() + at,
                                        DW2.data() + first * taps, DB2.data() + first);
         }
-        fast_.conv_input_gradient(s, c, s.C, w.data(), dy.data(), DX2.data() + lower);
-        if (c > 0) fast_.conv_input_gradient(s, 0, c, w.data(), dy.data(), DX2.data());
+        fast_.conv_input_gradient(s, c, s.C, w.data(), dy.data(), rectifier,
+                                  x.data() + lower, DX2.data() + lower);
+        if (c > 0)
+            fast_.conv_input_gradient(s, 0, c, w.data(), dy.data(), rectifier, x.data(),
+                                      DX2.data());
         compare_bits("conv_forward by channels " + name, Y2, y);
         compare_bits("conv_input_gradient by channels " + name, DX2, dx);
         compare_bits("conv_weight_gradient by channels " + name, DW2, dw);
@@ -143,10 +161,16 @@ void Checker::pooling(Sampler& sample) {
             break;
         }
     if (!winner.intact()) fail("max_pool_forward wrote outside of its winners");
-    fast_.max_pool_backward(s, winner.data(), dy.data(), dx.data());
-    wide_.max_pool_backward(s, Winner.data(), DY.data(), DX.data());
-    wide_.max_pool_backward(s, Winner.data(), aDY.data(), aDX.data());
-    compare_sums("max_pool_backward", dx, DX, aDX, terms);
+    const auto back = [&](const ActivationRule* rectifier) {
+        fast_.max_pool_backward(s, winner.data(), rectifier, y.data(), dy.data(),
+                                dx.data());
+        wide_.max_pool_backward(s, Winner.data(), rectifier, Y.data(), DY.data(),
+                                DX.data());
+        compare_sums("max_pool_backward", dx, DX, aDX, terms + 1);
+    };
+    wide_.max_pool_backward(s, Winner.data(), nullptr, nullptr, aDY.data(), aDX.data());
+    back(sample_rectifier(sample));
+    back(nullptr);
     adjoint("max_pool_backward", dot(Y, DY), dot(X, DX), dot(aX, aDX) + 1.0);
 
     fast_.average_pool_forward(s, x.data(), y.data());
@@ -171,9 +195,10 @@ void Checker::dense(Sampler& sample) {
                   aDY = widen(dy, true);
     Floats y(O * lanes_, 7.0f), dx(D * lanes_, 7.0f);
     Doubles Y(y.count()), aY(y.count()), DX(dx.count()), aDX(dx.count());
-    fast_.dense_forward(D, O, x.data(), w.data(), bias.data(), y.data());
-    wide_.dense_forward(D, O, X.data(), W.data(), B.data(), Y.data());
-    wide_.dense_forward(D, O, aX.data(), aW.data(), aB.data(), aY.data());
+    const ActivationRule* rectifier = sample_rectifier(sample);
+    fast_.dense_forward(D, O, x.data(), w.data(), bias.data(), rectifier, y.data());
+    wide_.dense_forward(D, O, X.data(), W.data(), B.data(), rectifier, Y.data());
+    wide_.dense_forward(D, O, aX.data(), aW.data(), aB.data(), nullptr, aY.data());
     compare_sums("dense_forward", y, Y, aY, D + 1);
     fast_.dense_input_gradient(D, O, 0, D, w.data(), dy.data(), dx.data());
     wide_.dense_input_gradient(D, O, 0, D, W.data(), DY.data(), DX.data());
@@ -182,9 +207,9 @@ void Checker::dense(Sampler& sample) {
 
     const int64_t unit = sample.between(0, O), input = sample.between(0, D);
     Floats Y2(y.count(), 7.0f), DX2(dx.count(), 7.0f);
-    fast_.dense_forward(D, unit, x.data(), w.data(), bias.data(), Y2.data());
+    fast_.dense_forward(D, unit, x.data(), w.data(), bias.data(), rectifier, Y2.data());
     fast_.dense_forward(D, O - unit, x.data(), w.data() + unit * D, bias.data() + unit,
-                        Y2.data() + unit * lanes_);
+                        rectifier, Y2.data() + unit * lanes_);
     fast_.dense_input_gradient(D, O, 0, input, w.data(), dy.data(), DX2.data());
     fast_.dense_input_gradient(D, O, input, D, w.data(), dy.data(),
                                DX2.data() + input * lanes_);
@@ -192,7 +217,7 @@ void Checker::dense(Sampler& sample) {
     compare_bits("dense_input_gradient by rows", DX2, dx);
 
     Doubles plain(O * lanes_);
-    wide_.dense_forward(D, O, X.data(), W.data(), nullptr, plain.data());
+    wide_.dense_forward(D, O, X.data(), W.data(), nullptr, nullptr, plain.data());
     adjoint("dense_input_gradient", dot(plain, DY), dot(X, DX), dot(aY, aDY));
 
     Floats rows(N * x_stride, sample), above(N * dy_stride, sample);
@@ -253,9 +278,11 @@ void Checker::normalization(Sampler& sample) {
 
     Floats y(values, 7.0f);
     Doubles Y(values);
+    const ActivationRule* rectifier = sample_rectifier(sample);
     fast_.norm_forward(s, x.data(), mean.data(), variance.data(), w.data(), bias.data(),
-                       y.data());
-    wide_.norm_forward(s, X.data(), M.data(), V.data(), W.data(), B.data(), Y.data());
+                       rectifier, y.data());
+    wide_.norm_forward(s, X.data(), M.data(), V.data(), W.data(), B.data(), rectifier,
+                       Y.data());
     const auto channel = [&](int64_t i) { return i / (s.P * lanes_); };
     const auto scale = [&](int64_t i) {
         const int64_t c = channel(i);
@@ -303,8 +330,8 @@ void Checker::normalization(Sampler& sample) {
 
     Floats total(values, 7.0f);
     Doubles Total(values);
-    fast_.add(s.C * s.P, x.data(), dy.data(), total.data());
-    wide_.add(s.C * s.P, X.data(), DY.data(), Total.data());
+    fast_.add(s.C * s.P, x.data(), dy.data(), rectifier, total.data());
+    wide_.add(s.C * s.P, X.data(), DY.data(), rectifier, Total.data());
     compare("add", total, Total,
             [&](int64_t i) { return kUnit * std::fabs(Total[i]) + 1e-37; });
 }

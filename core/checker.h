@@ -88,6 +88,8 @@ inline double dot(const Doubles& a, const Doubles& b) {
 ConvShape sample_conv(Sampler& sample);
 std::string named(const ConvShape& s);
 PoolShape sample_pool(Sampler& sample);
+// relu, leaky_relu, or null for neither.
+const ActivationRule* sample_rectifier(Sampler& sample);
 
 // Compares one table of kernels with the reference, case by case. The cases are drawn
 // from a seed; what is wrong is gathered in words.

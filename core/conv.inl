@@ -35,8 +35,9 @@ STRIATE_INLINE int64_t cut_begin(const Cut& c, int64_t i) {
 // A 1 x 1 kernel of stride 1 knows no rows: with all of them as one, the ends of rows
 // are no ends of tiles.
 STRIATE_INLINE ConvShape without_rows(ConvShape s) {
-    if (s.KH * s.KW == 1 && s.stride_h * s.stride_w == 1) {
-        s.W = s.OW = s.H * s.W;
+    if (s.KH * s.KW == 1 && s.stride_h * s.stride_w == 1 && s.W == s.OW) {
+        s.W *= s.H;
+        s.OW *= s.OH;
         s.H = s.OH = 1;
     }
     return s;
@@ -50,7 +51,7 @@ STRIATE_INLINE ConvShape without_rows(ConvShape s) {
 // in them across the taps: one load an input value instead of KW.
 template <int TO, int TW, int KW>
 static void forward_tile(const ConvShape& s, const float* x, const float* w,
-                         const float* bias, float* y) {
+                         const float* bias, const ActivationRule* rectifier, float* y) {
     const int64_t taps = s.C / s.groups * s.KH * s.KW, plane = s.OH * s.OW * kLanes;
     Vector sum[TO][TW];
     STRIATE_UNROLL
@@ -111,6 +112,15 @@ static void forward_tile(const ConvShape& s, const float* x, const float* w,
             }
         }
     }
+    if (rectifier) {  // apart, or compilers keep accumulators in memory for its sake
+        STRIATE_UNROLL
+        for (int i = 0; i < TO; ++i) {
+            rectify(rectifier, sum[i]);
+            STRIATE_UNROLL
+            for (int j = 0; j < TW; ++j) store(y + i * plane + j * kLanes, sum[i][j]);
+        }
+        return;
+    }
     STRIATE_UNROLL
     for (int i = 0; i < TO; ++i) {
         STRIATE_UNROLL
@@ -119,7 +129,7 @@ static void forward_tile(const ConvShape& s, const float* x, const float* w,
 }
 
 typedef void (*ForwardTile)(const ConvShape&, const float*, const float*, const float*,
-                            float*);
+                            const ActivationRule*, float*);
 
 template <int TW, int KW>
 static ForwardTile forward_tile_of(int channels) {
@@ -179,7 +189,7 @@ static ForwardTile forward_tile_for(int KW, int channels, int columns) {
 // level, a tile's columns often in the first. (Plane by plane instead, 1 x 1 kernels
 // lose a third.)
 static void conv_forward(const ConvShape& shape, const float* x, const float* w,
-                         const float* bias, float* y) {
+                         const float* bias, const ActivationRule* rectifier, float* y) {
     const ConvShape s = without_rows(shape);
     const int64_t group_outputs = s.O / s.groups, group_inputs = s.C / s.groups;
     const int64_t taps = group_inputs * s.KH * s.KW;
@@ -205,7 +215,7 @@ static void conv_forward(const ConvShape& shape, const float* x, const float* w,
                         tiles[t < columns.longer][co < channels.longer];
                     for (int part = 0; part < kLanes; part += kWidth) {
                         tile(s, row + ow * s.stride_w * kLanes + part, w + o * taps,
-                             bias ? bias + o : nullptr,
+                             bias ? bias + o : nullptr, rectifier,
                              y + ((o * s.OH + oh) * s.OW + ow) * kLanes + part);
                     }
                 }

@@ -148,7 +148,8 @@ static Scattered copy_columns(const Scattered& from, int64_t width, float* copy)
 // other out of the first-level cache (a quarter of the time on 24 x 24 maps).
 template <int KW, int SW>
 static void scatter(const ConvShape& s, int64_t first, int64_t last, const float* w,
-                    const float* dy, float* dx) {
+                    const float* dy, const ActivationRule* rectifier, const float* y,
+                    float* dx) {
     const int64_t group_outputs = s.O / s.groups, group_inputs = s.C / s.groups;
     const int64_t group_range = (last - first) / s.groups;
     const int64_t plane = s.OH * s.OW * kLanes;
@@ -171,7 +172,8 @@ static void scatter(const ConvShape& s, int64_t first, int64_t last, const float
         for (int64_t ih = 0; ih < s.H; ++ih) {
             const Reach reach = reach_of(s, ih);
             const bool reached = reach.kh_begin < reach.kh_end;
-            float* row = dx + (g * group_range * s.H + ih) * s.W * kLanes;
+            const int64_t begin = (g * group_range * s.H + ih) * s.W * kLanes;
+            float* row = dx + begin;
             const int64_t from = reached ? written : 0;
             for (int64_t c = 0; c < group_range && from < s.W; ++c)
                 clear(row + (c * s.H * s.W + from) * kLanes, s.W - from);
@@ -208,6 +210,14 @@ static void scatter(const ConvShape& s, int64_t first, int64_t last, const float
                         }
                     }
                 }
+                if (!rectifier) continue;
+                // To the columns before this one nothing is added any more.
+                const int64_t end =
+                    t + 1 < columns.parts ? cut_begin(columns, t + 1) * SW : s.W;
+                for (int64_t c = 0; c < group_range; ++c) {
+                    const int64_t at = begin + (c * s.H * s.W + ow * SW) * kLanes;
+                    pass_back(*rectifier, end - ow * SW, y + at, dx + at);
+                }
             }
         }
     }
@@ -215,7 +225,8 @@ static void scatter(const ConvShape& s, int64_t first, int64_t last, const float
 
 // Any kernel, stride and dilation: row by row, adding to memory.
 static void scatter_any(const ConvShape& s, int64_t first, int64_t last, const float* w,
-                        const float* dy, float* dx) {
+                        const float* dy, const ActivationRule* rectifier,
+                        const float* y, float* dx) {
     const int64_t group_outputs = s.O / s.groups, group_inputs = s.C / s.groups;
     const int64_t step = s.stride_w * kLanes;
     clear(dx, (last - first) * s.H * s.W);
@@ -243,24 +254,29 @@ static void scatter_any(const ConvShape& s, int64_t first, int64_t last, const f
                 }
             }
         }
+        if (!rectifier) continue;
+        const int64_t at = (c - first) * s.H * s.W * kLanes;
+        pass_back(*rectifier, s.H * s.W, y + at, dx + at);
     }
 }
 
 static void conv_input_gradient(const ConvShape& shape, int64_t first, int64_t last,
-                                const float* w, const float* dy, float* dx) {
+                                const float* w, const float* dy,
+                                const ActivationRule* rectifier, const float* y,
+                                float* dx) {
     const ConvShape s = without_rows(shape);
     const bool even = s.dilation_w == 1 && (s.stride_h == 1 || s.dilation_h == 1);
     if (even && s.stride_w == 1) {
-        if (s.KW == 1) return scatter<1, 1>(s, first, last, w, dy, dx);
-        if (s.KW == 3) return scatter<3, 1>(s, first, last, w, dy, dx);
-        if (s.KW == 5) return scatter<5, 1>(s, first, last, w, dy, dx);
+        if (s.KW == 1) return scatter<1, 1>(s, first, last, w, dy, rectifier, y, dx);
+        if (s.KW == 3) return scatter<3, 1>(s, first, last, w, dy, rectifier, y, dx);
+        if (s.KW == 5) return scatter<5, 1>(s, first, last, w, dy, rectifier, y, dx);
     }
     if (even && s.stride_w == 2) {
-        if (s.KW == 1) return scatter<1, 2>(s, first, last, w, dy, dx);
-        if (s.KW == 3) return scatter<3, 2>(s, first, last, w, dy, dx);
-        if (s.KW == 5) return scatter<5, 2>(s, first, last, w, dy, dx);
+        if (s.KW == 1) return scatter<1, 2>(s, first, last, w, dy, rectifier, y, dx);
+        if (s.KW == 3) return scatter<3, 2>(s, first, last, w, dy, rectifier, y, dx);
+        if (s.KW == 5) return scatter<5, 2>(s, first, last, w, dy, rectifier, y, dx);
     }
-    scatter_any(s, first, last, w, dy, dx);
+    scatter_any(s, first, last, w, dy, rectifier, y, dx);
 }
 
 // ---- gradient of the weights --------------------------------------------------------

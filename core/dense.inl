@@ -7,7 +7,7 @@
 template <int R>
 static void product_tile(int64_t depth, const float* w, int64_t row_stride,
                          int64_t depth_stride, const float* x, const float* bias,
-                         float* y) {
+                         const ActivationRule* rectifier, float* y) {
     Vector sum[R][kParts];
     STRIATE_UNROLL
     for (int r = 0; r < R; ++r) {
@@ -29,6 +29,7 @@ static void product_tile(int64_t depth, const float* w, int64_t row_stride,
     }
     STRIATE_UNROLL
     for (int r = 0; r < R; ++r) {
+        rectify(rectifier, sum[r]);
         STRIATE_UNROLL
         for (int p = 0; p < kParts; ++p) store(y + r * kLanes + p * kWidth, sum[r][p]);
     }
@@ -47,27 +48,29 @@ constexpr int kGradientRows = kParts == 1 ? 16 : kProductRows;
 template <int R>
 static void product_rows(int64_t rows, int64_t depth, const float* w,
                          int64_t row_stride, int64_t depth_stride, const float* x,
-                         const float* bias, float* y) {
+                         const float* bias, const ActivationRule* rectifier, float* y) {
     int64_t row = 0;
     for (; row + R <= rows; row += R)
         product_tile<R>(depth, w + row * row_stride, row_stride, depth_stride, x,
-                        bias ? bias + row : nullptr, y + row * kLanes);
+                        bias ? bias + row : nullptr, rectifier, y + row * kLanes);
     if constexpr (R > 1) {
         if (row < rows)
             product_rows<R / 2>(rows - row, depth, w + row * row_stride, row_stride,
-                                depth_stride, x, bias ? bias + row : nullptr,
+                                depth_stride, x, bias ? bias + row : nullptr, rectifier,
                                 y + row * kLanes);
     }
 }
 
 static void dense_forward(int64_t D, int64_t O, const float* x, const float* w,
-                          const float* bias, float* y) {
-    product_rows<kProductRows>(O, D, w, D, 1, x, bias, y);
+                          const float* bias, const ActivationRule* rectifier,
+                          float* y) {
+    product_rows<kProductRows>(O, D, w, D, 1, x, bias, rectifier, y);
 }
 
 static void dense_input_gradient(int64_t D, int64_t O, int64_t first, int64_t last,
                                  const float* w, const float* dy, float* dx) {
-    product_rows<kGradientRows>(last - first, O, w + first, 1, D, dy, nullptr, dx);
+    product_rows<kGradientRows>(last - first, O, w + first, 1, D, dy, nullptr, nullptr,
+                                dx);
 }
 
 // TR rows of dw[rows][D] by TV vectors from input d on, summed over the N images in

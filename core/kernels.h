@@ -111,12 +111,16 @@ struct Kernels {
     double transforms;
 
     // y[O][OH][OW][L] = bias[O] + sum over c, kh, kw of
-    //     w[O][C/groups][KH][KW] * x[C][H][W][L]; bias may be null
-    void (*conv_forward)(const ConvShape&, const T* x, const T* w, const T* bias, T* y);
+    //     w[O][C/groups][KH][KW] * x[C][H][W][L]; bias may be null. Here and below, y
+    // is what the rectifier, relu or leaky_relu, makes of that, where it is not null
+    void (*conv_forward)(const ConvShape&, const T* x, const T* w, const T* bias,
+                         const ActivationRule* rectifier, T* y);
     // dx[last - first][H][W][L], the channels [first, last) of the input's gradient, is
-    // overwritten; with groups they are all of them
+    // overwritten; with groups they are all of them. Where a rectifier that is not null
+    // put out the input, y is the input of these channels, and dx what it passes back
     void (*conv_input_gradient)(const ConvShape&, int64_t first, int64_t last,
-                                const T* w, const T* dy, T* dx);
+                                const T* w, const T* dy,
+                                const ActivationRule* rectifier, const T* y, T* dx);
     // dw[O][C/groups][KH][KW] and db[O] (may be null) are added to
     void (*conv_weight_gradient)(const ConvShape&, const T* x, const T* dy, T* dw,
                                  T* db);
@@ -124,7 +128,8 @@ struct Kernels {
     // The same by minimal filtering, in `scratch` of winograd_scratch(conv) values
     // (see winograd.h); dx is zero outside of the part that is wanted
     void (*winograd_forward)(const WinogradShape&, const T* x, const T* w,
-                             const T* bias, T* y, T* scratch);
+                             const T* bias, const ActivationRule* rectifier, T* y,
+                             T* scratch);
     void (*winograd_input_gradient)(const WinogradShape&, int64_t first, int64_t last,
                                     const T* w, const T* dy, T* dx, T* scratch);
     void (*winograd_weight_gradient)(const WinogradShape&, const T* x, const T* dy,
@@ -133,14 +138,17 @@ struct Kernels {
     // winner[C][OH][OW][L]: kh * KW + kw of the maximum, the first in row-major order;
     // may be null where no gradient is wanted
     void (*max_pool_forward)(const PoolShape&, const T* x, T* y, int32_t* winner);
-    void (*max_pool_backward)(const PoolShape&, const int32_t* winner, const T* dy,
+    // dx is what a rectifier before the pool, if not null, passes back: the maximum y
+    // tells that as well as what it was taken from
+    void (*max_pool_backward)(const PoolShape&, const int32_t* winner,
+                              const ActivationRule* rectifier, const T* y, const T* dy,
                               T* dx);
     void (*average_pool_forward)(const PoolShape&, const T* x, T* y);
     void (*average_pool_backward)(const PoolShape&, const T* dy, T* dx);
 
     // y[O][L] = bias[O] + w[O][D] x[D][L]; bias may be null
     void (*dense_forward)(int64_t D, int64_t O, const T* x, const T* w, const T* bias,
-                          T* y);
+                          const ActivationRule* rectifier, T* y);
     // dx[last - first][L], the rows [first, last) of transposed w[O][D] dy[O][L]
     void (*dense_input_gradient)(int64_t D, int64_t O, int64_t first, int64_t last,
                                  const T* w, const T* dy, T* dx);
@@ -157,7 +165,8 @@ struct Kernels {
     // y = w (x - mean) / sqrt(variance + epsilon) + bias, each of the four [C]; in
     // place where y is x
     void (*norm_forward)(const NormShape&, const T* x, const T* mean, const T* variance,
-                         const T* w, const T* bias, T* y);
+                         const T* w, const T* bias, const ActivationRule* rectifier,
+                         T* y);
     // db[C] = the sum of dy[C][P][L], dw[C] = that of dy times the normalised x; dy
     // must be zero in lanes without an image
     void (*norm_weight_gradient)(const NormShape&, const T* x, const T* mean,
@@ -173,8 +182,8 @@ struct Kernels {
 
     // One image alone, for inference: its activations are plain x[C][H][W] and have
     // room for kMostLanes values behind their end, which may be read and overwritten.
-    // As conv_forward, dense_forward and the pools, one lane wide; scratch has the room
-    // that single_scratch (single.h) tells
+    // As conv_forward, dense_forward and the pools, one lane wide and without
+    // rectifier; scratch has the room that single_scratch (single.h) tells
     void (*single_conv)(const ConvShape&, const T* x, const T* w, const T* bias, T* y,
                         T* scratch);
     void (*single_dense)(int64_t D, int64_t O, const T* x, const T* w, const T* bias,
@@ -196,7 +205,8 @@ struct Kernels {
                                  T* db, T* scratch);
 
     // y = a + b for count lanes-wide values; y may be a or b
-    void (*add)(int64_t count, const T* a, const T* b, T* y);
+    void (*add)(int64_t count, const T* a, const T* b, const ActivationRule* rectifier,
+                T* y);
     // y = f(x) for count lanes-wide values; y may be x
     void (*activation_forward)(const ActivationRule&, int64_t count, const T* x, T* y);
     // dy becomes dx, from the activation's output y

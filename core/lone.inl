@@ -42,7 +42,7 @@ static void lone_input_gradient(const ConvShape& s, int64_t first, int64_t last,
                                 const float* w, const float* dy, float* dx,
                                 float* scratch) {
     if (s.stride_h * s.stride_w > 1)
-        return conv_input_gradient(s, first, last, w, dy, dx);
+        return conv_input_gradient(s, first, last, w, dy, nullptr, nullptr, dx);
     const int64_t channels = last - first, taps = s.KH * s.KW;
     const int64_t group_inputs = s.C / s.groups, group_outputs = s.O / s.groups;
     const int64_t top = (s.KH - 1) * s.dilation_h, left = (s.KW - 1) * s.dilation_w;

@@ -85,14 +85,17 @@ static void norm_moments(const NormShape& s, const float* x, double* mean,
 
 static void norm_forward(const NormShape& s, const float* x, const float* mean,
                          const float* variance, const float* w, const float* bias,
-                         float* y) {
+                         const ActivationRule* rectifier, float* y) {
     for (int64_t c = 0; c < s.C; ++c) {
         const float scale =
             float(double(w[c]) / __builtin_sqrt(double(variance[c]) + s.epsilon));
         const float center = mean[c], shift = bias[c];
         const int64_t end = (c + 1) * s.P * kLanes;
-        for (int64_t i = c * s.P * kLanes; i < end; i += kWidth)
-            store(y + i, (load(x + i) - center) * scale + shift);
+        for (int64_t i = c * s.P * kLanes; i < end; i += kWidth) {
+            Vector value[] = {(load(x + i) - center) * scale + shift};
+            rectify(rectifier, value);
+            store(y + i, value[0]);
+        }
     }
 }
 

@@ -72,12 +72,18 @@ void pad(const Step& s, int64_t planes, int lanes, const T* x, T* y) {
     }
 }
 
+// Back, and through the rectifier before, if any, whose output is in y.
 template <class T>
-void crop(const Step& s, int64_t planes, int lanes, const T* dy, T* dx) {
-    const int64_t row = s.in.W * lanes, wide = s.out.W * lanes;
-    for (int64_t c = 0; c < planes; ++c, dy += s.out.H * wide)
-        for (int64_t h = 0; h < s.in.H; ++h, dx += row)
-            std::copy_n(dy + (s.top + h) * wide + s.left * lanes, row, dx);
+void crop(const Kernels<T>& kernels, const Step& s, int64_t planes, const T* dy,
+          const ActivationRule* rectifier, const T* y, T* dx) {
+    const int64_t row = s.in.W * kernels.lanes, wide = s.out.W * kernels.lanes;
+    for (int64_t c = 0; c < planes; ++c)
+        for (int64_t h = 0; h < s.in.H; ++h, dx += row) {
+            const int64_t at =
+                (c * s.out.H + s.top + h) * wide + s.left * kernels.lanes;
+            std::copy_n(dy + at, row, dx);
+            if (rectifier) kernels.activation_backward(*rectifier, s.in.W, y + at, dx);
+        }
 }
 
 // Streams below are drawn from in Python: initial weights, the order of an epoch.
@@ -186,20 +192,27 @@ void Plan<T>::forward(const Passage<T>& passage, size_t step,
         w = passage.folded + fold_offset_[step];
         bias = w + s.weights() + channel;
     }
+    const size_t joined = passage.program.rectified[step];
+    const ActivationRule* rectifier = joined ? &steps_[joined].rule : nullptr;
     switch (s.kind) {
         case Kind::pad:
             pad(s, range.size(s.in.C), lanes, x, y);
             break;
         case Kind::conv: {
             const T* kernel = w + first_weight(s, range);
-            if (passage.sink.lone) {
+            if (passage.program.pooled[step]) {
+                forward_by_bands(passage, step, range, x, kernel, bias, rectifier);
+            } else if (passage.sink.lone) {
                 kernels.lone_forward(conv_shape(s, range), x, kernel, bias, y,
                                      passage.scratch);
+                if (rectifier)
+                    kernels.activation_forward(*rectifier, size(s.out, range), y, y);
             } else if (s.filtering.forward) {
-                kernels.winograd_forward(winograd_shape(s, range), x, kernel, bias, y,
-                                         passage.scratch);
+                kernels.winograd_forward(winograd_shape(s, range), x, kernel, bias,
+                                         rectifier, y, passage.scratch);
             } else {
-                kernels.conv_forward(conv_shape(s, range), x, kernel, bias, y);
+                kernels.conv_forward(conv_shape(s, range), x, kernel, bias, rectifier,
+                                     y);
             }
             break;
         }
@@ -215,17 +228,18 @@ void Plan<T>::forward(const Passage<T>& passage, size_t step,
             break;
         case Kind::dense:
             kernels.dense_forward(s.in.count(), range.size(s.out.C), x,
-                                  w + first_weight(s, range), bias, y);
+                                  w + first_weight(s, range), bias, rectifier, y);
             break;
         case Kind::batch_norm: {
             const Statistics<T> of(passage, s, step, channel);
             kernels.norm_forward(norm_shape(s, range, passage.block), x, of.mean,
-                                 of.variance, w + channel, bias, y);
+                                 of.variance, w + channel, bias, rectifier, y);
             break;
         }
         case Kind::add: {
             const int64_t other = places[size_t(s.other + 1)];
-            kernels.add(size(s.in, range), x, channels(other, s.in, range, passage), y);
+            kernels.add(size(s.in, range), x, channels(other, s.in, range, passage),
+                        rectifier, y);
             break;
         }
         case Kind::activation:
@@ -257,7 +271,9 @@ void Plan<T>::weight_gradient(const Passage<T>& passage, size_t step,
         T* own = passage.sink.conv + conv_offset_[step];
         T* dw = own + first_weight(s, range);
         T* db = s.bias >= 0 ? own + s.weights() + range.begin(s.out.C) : nullptr;
-        if (passage.sink.lone) {
+        if (passage.program.pooled[step]) {
+            weight_gradient_by_bands(passage, step, range, x, dw, db);
+        } else if (passage.sink.lone) {
             kernels.lone_weight_gradient(conv_shape(s, range), x, dy, dw, db,
                                          passage.scratch);
         } else if (s.filtering.weight_gradient) {
@@ -291,9 +307,16 @@ void Plan<T>::input_gradient(const Passage<T>& passage, const Action& action,
                 : gradient(int64_t(step), passage);
     T* dx = channels(program.found[step], s.in, range, passage);
     const int64_t channel = range.begin(s.in.C);
+    // The rectifier before this step, if its gradient is found here as well, and where
+    // its output is.
+    const size_t beyond = program.beyond[step];
+    const ActivationRule* rectifier = beyond ? &steps_[beyond].rule : nullptr;
+    const T* given =
+        beyond ? channels(program.values[beyond + 1], s.in, range, passage) : nullptr;
+    const T* own = channels(program.values[step + 1], s.out, range, passage);
     switch (s.kind) {
         case Kind::pad:
-            crop(s, range.size(s.in.C), lanes, dy, dx);
+            crop(kernels, s, range.size(s.in.C), dy, rectifier, own, dx);
             break;
         case Kind::conv: {
             // With groups, a range of channels is a convolution of its own.
@@ -302,14 +325,20 @@ void Plan<T>::input_gradient(const Passage<T>& passage, const Action& action,
             const T* kernel = apart ? w + first_weight(s, range) : w;
             const int64_t first = apart ? 0 : channel;
             const int64_t last = first + range.size(s.in.C);
-            if (passage.sink.lone) {
+            if (program.pooled[step]) {
+                input_gradient_by_bands(passage, step, range, rectifier, given, dx);
+            } else if (passage.sink.lone) {
                 kernels.lone_input_gradient(part, first, last, kernel, dy, dx,
                                             passage.scratch);
+                if (rectifier)
+                    kernels.activation_backward(*rectifier, size(s.in, range), given,
+                                                dx);
             } else if (s.filtering.input_gradient) {
                 kernels.winograd_input_gradient(s.filtering.shape, first, last, kernel,
                                                 dy, dx, passage.scratch);
             } else {
-                kernels.conv_input_gradient(part, first, last, kernel, dy, dx);
+                kernels.conv_input_gradient(part, first, last, kernel, dy, rectifier,
+                                            given, dx);
             }
             break;
         }
@@ -318,7 +347,7 @@ void Plan<T>::input_gradient(const Passage<T>& passage, const Action& action,
                 pool_shape(s, range),
                 passage.arena.winners.get() +
                     (winner_offset_[step] + channel * s.out.H * s.out.W) * lanes,
-                dy, dx);
+                rectifier, own, dy, dx);
             break;
         case Kind::average_pool:
             kernels.average_pool_backward(pool_shape(s, range), dy, dx);
@@ -342,11 +371,11 @@ void Plan<T>::input_gradient(const Passage<T>& passage, const Action& action,
             break;
         }
         case Kind::activation: {
+            if (program.passed[step]) break;
             const GradientRule rule =
                 s.rectifies() ? program.rule : GradientRule::gradient;
-            const T* y = channels(program.values[step + 1], s.out, range, passage);
             if (rule != GradientRule::deconvolution)
-                kernels.activation_backward(s.rule, size(s.in, range), y, dy);
+                kernels.activation_backward(s.rule, size(s.in, range), own, dy);
             // Where the gradient's sign counts, it is rectified as inputs are.
             if (rule != GradientRule::gradient)
                 kernels.activation_forward(s.rule, size(s.in, range), dy, dy);
@@ -373,7 +402,7 @@ void Plan<T>::deliver(const Passage<T>& passage, const T* dx, Delivery how, int 
     T* sum =
         channels(passage.program.gradients[size_t(step + 1)], shape, range, passage);
     if (how == Delivery::add) {
-        passage.kernels.add(count, sum, dx, sum);
+        passage.kernels.add(count, sum, dx, nullptr, sum);
     } else if (sum != dx) {
         std::copy_n(dx, count * passage.kernels.lanes, sum);
     }

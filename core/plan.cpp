@@ -64,6 +64,18 @@ Plan<T>::Plan(std::vector<Step> steps, int64_t weight_count,
             throw std::invalid_argument("step " + std::to_string(i) +
                                         ": nothing reads the output");
     if (convolutions == Convolutions::automatic) choose_filtering();
+    // For any program: whichever steps between a convolution and a pool it leaves out.
+    for (size_t i = 0; i < steps_.size(); ++i) {
+        if (steps_[i].kind != Kind::max_pool) continue;
+        int source = steps_[i].source;
+        while (source >= 0 && steps_[size_t(source)].by_channel() &&
+               steps_[size_t(source)].kind != Kind::conv)
+            source = steps_[size_t(source)].source;
+        if (source < 0 || steps_[size_t(source)].kind != Kind::conv) continue;
+        const int64_t band = band_values(steps_[size_t(source)], steps_[i]);
+        scratch_count_ = std::max(scratch_count_, band);
+        lone_count_ = std::max(lone_count_, band);
+    }
     Purpose purpose{.end = steps_.size(), .wanted = {steps_.size() - 1}, .folds = true};
     prediction_ = make_program(steps_, purpose);
     for (size_t i = 0; i < steps_.size(); ++i) {

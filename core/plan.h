@@ -162,6 +162,11 @@ struct Passage {
     GradientSink<T> sink{};
 };
 
+// Rows of a pool's output, and those of its convolution's that they are taken from.
+struct Band {
+    int64_t first, rows, above, height;
+};
+
 // What is done to a block besides its steps: whoever carries it does it.
 using OtherAction = std::function<void(const Action&, const Range&)>;
 // Where one image alone has its activations (single.h), in one piece of memory.
@@ -233,6 +238,17 @@ class Plan {
     void forward(const Passage<T>& passage, size_t step, const Range& range) const;
     void weight_gradient(const Passage<T>& passage, size_t step,
                          const Range& range) const;
+    // A convolution and its pool, a band at a time (program.h).
+    void forward_by_bands(const Passage<T>& passage, size_t step, const Range& range,
+                          const T* x, const T* w, const T* bias,
+                          const ActivationRule* rectifier) const;
+    void gradient_of_band(const Passage<T>& passage, size_t pool_step, int64_t channel,
+                          int64_t channels, const Band& band, T* between) const;
+    void weight_gradient_by_bands(const Passage<T>& passage, size_t step,
+                                  const Range& range, const T* x, T* dw, T* db) const;
+    void input_gradient_by_bands(const Passage<T>& passage, size_t step,
+                                 const Range& range, const ActivationRule* rectifier,
+                                 const T* given, T* dx) const;
     void input_gradient(const Passage<T>& passage, const Action& action,
                         const Range& range) const;
     void deliver(const Passage<T>& passage, const T* dx, Delivery how, int step,

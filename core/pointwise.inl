@@ -1,8 +1,12 @@
 // Sums, activations, the loss and the update of the weights: one value at a time.
 
-static void add(int64_t count, const float* a, const float* b, float* y) {
-    for (int64_t i = 0; i < count * kLanes; i += kWidth)
-        store(y + i, load(a + i) + load(b + i));
+static void add(int64_t count, const float* a, const float* b,
+                const ActivationRule* rectifier, float* y) {
+    for (int64_t i = 0; i < count * kLanes; i += kWidth) {
+        Vector sum[] = {load(a + i) + load(b + i)};
+        rectify(rectifier, sum);
+        store(y + i, sum[0]);
+    }
 }
 
 static void activation_forward(const ActivationRule& rule, int64_t count,
@@ -36,19 +40,13 @@ static void activation_forward(const ActivationRule& rule, int64_t count,
 
 static void activation_backward(const ActivationRule& rule, int64_t count,
                                 const float* y, float* dy) {
-    const float slope = float(rule.slope), steepness = float(rule.steepness);
+    const float steepness = float(rule.steepness);
     const float height = float(rule.height), share = steepness / height;
     const int64_t end = count * kLanes;
     switch (rule.kind) {
         case Activation::relu:
-            for (int64_t i = 0; i < end; i += kWidth)
-                store(dy + i, select(load(y + i) <= 0.0f, Vector{}, load(dy + i)));
-            break;
         case Activation::leaky_relu:
-            for (int64_t i = 0; i < end; i += kWidth) {
-                const Vector g = load(dy + i);
-                store(dy + i, select(load(y + i) <= 0.0f, g * slope, g));
-            }
+            pass_back(rule, count, y, dy);
             break;
         case Activation::tanh:  // steepness / height * (height^2 - y^2)
             for (int64_t i = 0; i < end; i += kWidth) {

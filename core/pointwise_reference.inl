@@ -1,8 +1,21 @@
 // The reference twins of pointwise.inl.
 
+// What the rule, relu or leaky_relu, makes of a value; without one it stays.
+double rectified(const ActivationRule* rule, double value) {
+    if (!rule || !(value < 0.0)) return value;
+    return rule->kind == Activation::leaky_relu ? rule->slope * value : 0.0;
+}
+
+// What it passes back of a gradient, where it has put out y.
+double passed_back(const ActivationRule& rule, double y, double gradient) {
+    if (!(y <= 0.0)) return gradient;
+    return rule.kind == Activation::leaky_relu ? rule.slope * gradient : 0.0;
+}
+
 template <class T, int L>
-void add(int64_t count, const T* a, const T* b, T* y) {
-    for (int64_t i = 0; i < count * L; ++i) y[i] = a[i] + b[i];
+void add(int64_t count, const T* a, const T* b, const ActivationRule* rectifier, T* y) {
+    for (int64_t i = 0; i < count * L; ++i)
+        y[i] = T(rectified(rectifier, double(a[i]) + double(b[i])));
 }
 
 template <class T, int L>

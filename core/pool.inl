@@ -45,8 +45,9 @@ static void max_pool_forward(const PoolShape& s, const float* x, float* y,
 
 // Windows that cover the input side by side: each of its values is written once.
 template <int KH, int KW>
-static void max_pool_back(const PoolShape& s, const int32_t* winner, const float* dy,
-                          float* dx) {
+static void max_pool_back(const PoolShape& s, const int32_t* winner,
+                          const ActivationRule* rectifier, const float* y,
+                          const float* dy, float* dx) {
     const int64_t rows = s.OH * KH, columns = s.OW * KW;
     for (int64_t c = 0; c < s.C; ++c) {
         float* plane = dx + c * s.H * s.W * kLanes;
@@ -54,7 +55,9 @@ static void max_pool_back(const PoolShape& s, const int32_t* winner, const float
             const int64_t out = (c * s.OH + oh) * s.OW * kLanes;
             float* row = plane + oh * KH * s.W * kLanes;
             for (int64_t i = 0; i < s.OW * kLanes; i += kWidth) {
-                const Vector gradient = load(dy + out + i);
+                Vector gradient = load(dy + out + i);
+                if (rectifier)
+                    gradient = pass_back(*rectifier, load(y + out + i), gradient);
                 const IntVector where =
                     *reinterpret_cast<const IntVector*>(winner + out + i);
                 float* corner = row + (i / kLanes * KW * kLanes + i % kLanes);
@@ -74,9 +77,10 @@ static void max_pool_back(const PoolShape& s, const int32_t* winner, const float
 }
 
 static void max_pool_backward(const PoolShape& s, const int32_t* winner,
+                              const ActivationRule* rectifier, const float* y,
                               const float* dy, float* dx) {
     if (s.KH == 2 && s.KW == 2 && s.stride_h == 2 && s.stride_w == 2)
-        return max_pool_back<2, 2>(s, winner, dy, dx);
+        return max_pool_back<2, 2>(s, winner, rectifier, y, dy, dx);
     clear(dx, s.C * s.H * s.W);
     for (int64_t c = 0; c < s.C; ++c) {
         for (int64_t oh = 0; oh < s.OH; ++oh) {
@@ -85,7 +89,10 @@ static void max_pool_backward(const PoolShape& s, const int32_t* winner,
                 float* corner =
                     dx + ((c * s.H + oh * s.stride_h) * s.W + ow * s.stride_w) * kLanes;
                 for (int part = 0; part < kLanes; part += kWidth) {
-                    const Vector gradient = load(dy + out + part);
+                    Vector gradient = load(dy + out + part);
+                    if (rectifier)
+                        gradient =
+                            pass_back(*rectifier, load(y + out + part), gradient);
                     const IntVector where =
                         *reinterpret_cast<const IntVector*>(winner + out + part);
                     for (int64_t kh = 0; kh < s.KH; ++kh) {

@@ -15,6 +15,11 @@ constexpr int64_t kTile = 4;
 // microseconds.
 constexpr int64_t kTaskWork = 160000;
 
+// What lies between a convolution and its pool: from how many bytes on it is taken by
+// bands, and about how many a band has.
+constexpr int64_t kWideMap = 1 << 20;
+constexpr int64_t kBand = 256 << 10;
+
 // A part of the arena, and the first and the last chain that touch it: those between
 // may put nothing else there.
 struct Buffer {
@@ -29,13 +34,22 @@ class Builder {
         : steps_(steps),
           purpose_(purpose),
           readers_(purpose.end + 1),
-          folded_(purpose.end) {
+          done_(purpose.end),
+          joined_(purpose.end),
+          banded_(purpose.end) {
         program_.folded.resize(purpose.end);
+        program_.rectified.resize(purpose.end);
+        program_.beyond.resize(purpose.end);
+        program_.passed.resize(purpose.end);
+        program_.pooled.resize(purpose.end);
         for (size_t i = 0; i < purpose.end; ++i) {
             ++readers_[size_t(steps[i].source + 1)];
             if (steps[i].kind == Kind::add) ++readers_[size_t(steps[i].other + 1)];
         }
         if (purpose.folds) fold_norms();
+        join_rectifiers();
+        if (purpose.backward && purpose.rule == GradientRule::gradient) join_masks();
+        join_pools();
         add_actions();
         cut_chains();
         share_values();
@@ -62,22 +76,103 @@ class Builder {
 
     // ---- what is done ---------------------------------------------------------------
 
-    // By running statistics a batch_norm multiplies channels and adds to them, which
-    // the weights before it can do, unless somebody wants to see what it is given.
-    // Dropout between the two does nothing to predictions.
-    void fold_norms() {
-        const auto only = [&](int step) {
-            return step >= 0 && readers_[size_t(step + 1)] == 1 &&
-                   !wanted(size_t(step));
+    // Whether a step puts out what it is given.
+    bool identity(size_t step) const {
+        const Kind kind = steps_[step].kind;
+        return kind == Kind::flatten || done_[step] ||
+               (kind == Kind::dropout && !purpose_.backward);
+    }
+    // The step before this one that computes something, where nobody else sees what
+    // this one is given; -1 otherwise.
+    int maker_before(size_t step) const {
+        int source = steps_[step].source;
+        const auto only = [&] {
+            return source >= 0 && readers_[size_t(source + 1)] == 1 &&
+                   !wanted(size_t(source));
         };
+        while (only() && identity(size_t(source)) &&
+               steps_[size_t(source)].kind != Kind::activation)
+            source = steps_[size_t(source)].source;
+        return only() ? source : -1;
+    }
+
+    // By running statistics a batch_norm multiplies channels and adds to them, which
+    // the weights before it can do.
+    void fold_norms() {
         for (size_t i = 0; i < purpose_.end; ++i) {
             if (steps_[i].kind != Kind::batch_norm) continue;
+            const int maker = maker_before(i);
+            if (maker < 0 || steps_[size_t(maker)].kind != Kind::conv ||
+                steps_[size_t(maker)].out.C != steps_[i].in.C)
+                continue;
+            program_.folded[size_t(maker)] = i;
+            done_[i] = true;
+        }
+    }
+
+    // What relu and leaky_relu do costs next to nothing where the values are stored.
+    void join_rectifiers() {
+        for (size_t i = 0; i < purpose_.end; ++i) {
+            if (!steps_[i].rectifies()) continue;
+            const int maker = maker_before(i);
+            if (maker < 0) continue;
+            const Kind kind = steps_[size_t(maker)].kind;
+            if (kind != Kind::conv && kind != Kind::dense && kind != Kind::batch_norm &&
+                kind != Kind::add)
+                continue;
+            program_.rectified[size_t(maker)] = i;
+            done_[i] = true;
+        }
+    }
+
+    // Going back, a rectifier is a factor for each value, which the only step that
+    // reads it applies where it stores its own gradient. max_pool and pad do so by
+    // their own output: what the rectifier has put out is not needed any more.
+    void join_masks() {
+        for (size_t i = 0; i < purpose_.end; ++i) {
+            const Step& s = steps_[i];
+            if (s.source <= std::max(purpose_.deepest, 0) || s.kind == Kind::add)
+                continue;
+            const size_t source = size_t(s.source);
+            if (!steps_[source].rectifies() || readers_[source + 1] != 1) continue;
+            if (!masks_by_output(s) &&
+                (s.kind != Kind::conv || s.filtering.input_gradient))
+                continue;
+            program_.beyond[i] = source;
+            program_.passed[source] = true;
+        }
+    }
+    static bool masks_by_output(const Step& s) {
+        return s.kind == Kind::max_pool || s.kind == Kind::pad;
+    }
+
+    // What lies between a convolution and its pool is never there as a whole, nor is
+    // its gradient: nobody else may want them.
+    void join_pools() {
+        for (size_t i = 0; i < purpose_.end; ++i) {
+            if (steps_[i].kind != Kind::max_pool) continue;
+            std::vector<size_t> between;
             int source = steps_[i].source;
-            while (only(source) && steps_[size_t(source)].kind == Kind::dropout)
+            const auto only = [&] {
+                return source >= 0 && readers_[size_t(source + 1)] == 1 &&
+                       !wanted(size_t(source)) &&
+                       (source > purpose_.deepest || purpose_.learns);
+            };
+            while (only() && done_[size_t(source)] &&
+                   (!purpose_.backward || program_.passed[size_t(source)])) {
+                between.push_back(size_t(source));
                 source = steps_[size_t(source)].source;
-            if (!only(source) || steps_[size_t(source)].kind != Kind::conv) continue;
-            program_.folded[size_t(source)] = i;
-            folded_[i] = true;
+            }
+            if (!only() || steps_[size_t(source)].kind != Kind::conv) continue;
+            const Step& conv = steps_[size_t(source)];
+            // The gradient of a band's input reaches into the next band, but for 1 x 1.
+            const bool apart = conv.kernel[0] * conv.kernel[1] == 1 &&
+                               conv.stride[0] * conv.stride[1] == 1 && conv.groups == 1;
+            if (purpose_.backward && source > purpose_.deepest && !apart) continue;
+            if (band_rows(conv, steps_[i]) == 0) continue;
+            program_.pooled[size_t(source)] = i;
+            joined_[i] = banded_[size_t(source)] = true;
+            for (size_t step : between) banded_[step] = true;
         }
     }
 
@@ -87,7 +182,7 @@ class Builder {
         for (size_t i = 0; i < purpose_.end; ++i) {
             if (purpose_.learns && steps_[i].kind == Kind::batch_norm)
                 actions.push_back({Act::measure, i});
-            if (!folded_[i]) actions.push_back({Act::forward, i});
+            if (!done_[i] && !joined_[i]) actions.push_back({Act::forward, i});
         }
         if (purpose_.backward) add_way_back();
         if (!purpose_.learns) actions.push_back({Act::unload});
@@ -131,7 +226,9 @@ class Builder {
             Action input{Act::input, i};
             input.source = deliver(s.source);
             if (s.kind == Kind::add) input.other = deliver(s.other);
-            if (input.source != Delivery::none || input.other != Delivery::none)
+            const bool elsewhere = joined_[i] || (banded_[i] && done_[i]);
+            if (!elsewhere &&
+                (input.source != Delivery::none || input.other != Delivery::none))
                 actions.push_back(input);
         }
     }
@@ -208,15 +305,14 @@ class Builder {
             const Step& s = steps_[i];
             const size_t source = size_t(s.source + 1);
             const bool free = overwritable[source] && readers_[source] == 1;
-            const bool identity = s.kind == Kind::flatten || folded_[i] ||
-                                  (s.kind == Kind::dropout && !purpose_.backward);
             const bool in_place = s.kind == Kind::activation || s.kind == Kind::add ||
                                   (s.kind == Kind::batch_norm && !purpose_.backward);
-            values_.push_back(identity || (free && in_place)
+            values_.push_back(identity(i) || (free && in_place)
                                   ? values_[source]
-                                  : new_buffer(count_of(i + 1)));
-            const bool needed = s.kind == Kind::activation && purpose_.backward;
-            overwritable.push_back(!wanted(i) && (identity ? free : !needed));
+                                  : new_buffer(banded_[i] ? 0 : count_of(i + 1)));
+            const bool needed = purpose_.backward &&
+                                (s.kind == Kind::activation || program_.beyond[i] > 0);
+            overwritable.push_back(!wanted(i) && !needed && (free || !identity(i)));
         }
     }
 
@@ -261,7 +357,7 @@ class Builder {
             const auto gradient = [&](int step) {
                 touch(gradients_[size_t(step + 1)], chain);
             };
-            const int own = int(a.step);
+            const int own = int(a.step), pool = int(program_.pooled[a.step]);
             switch (a.act) {
                 case Act::load:
                     value(-1);
@@ -269,7 +365,7 @@ class Builder {
                 case Act::forward:
                     value(s.source);
                     if (s.kind == Kind::add) value(s.other);
-                    value(own);
+                    value(pool > 0 ? pool : own);
                     break;
                 case Act::measure:
                     value(s.source);
@@ -281,12 +377,17 @@ class Builder {
                 case Act::weights:
                 case Act::measure_gradient:
                     value(s.source);
-                    gradient(own);
+                    if (pool > 0) value(pool);
+                    gradient(pool > 0 ? pool : own);
                     break;
                 case Act::input:
                     if (s.kind == Kind::batch_norm) value(s.source);
-                    if (s.kind == Kind::activation) value(own);
-                    gradient(own);
+                    if (s.kind == Kind::activation && !program_.passed[a.step])
+                        value(own);
+                    if (const size_t beyond = program_.beyond[a.step])
+                        value(masks_by_output(s) ? own : int(beyond));
+                    if (pool > 0) value(pool);
+                    gradient(pool > 0 ? pool : own);
                     touch(found_[a.step], chain);
                     if (a.source != Delivery::none) gradient(s.source);
                     if (a.other != Delivery::none) gradient(s.other);
@@ -325,7 +426,9 @@ class Builder {
     const std::vector<Step>& steps_;
     const Purpose& purpose_;
     std::vector<int> readers_;  // by step + 1: how many steps read it
-    std::vector<bool> folded_;  // by step: whether a convolution does its work
+    // By step: whether one before it does its work; a pool that its convolution takes
+    // with it; and what is only there by bands.
+    std::vector<bool> done_, joined_, banded_;
     std::vector<Buffer> buffers_;
     std::vector<int> values_, gradients_;  // buffers by step + 1; -1 for none
     std::vector<int> found_;               // by step
@@ -333,6 +436,22 @@ class Builder {
 };
 
 }  // namespace
+
+int64_t band_rows(const Step& conv, const Step& pool) {
+    const int64_t row = kMostLanes * int64_t(sizeof(float)) * conv.out.C * conv.out.W;
+    if (conv.filtering.any() || conv.out != pool.in ||
+        pool.kernel[0] != pool.stride[0] || row * conv.out.H < kWideMap)
+        return 0;
+    return std::max<int64_t>(kBand / (row * pool.kernel[0]), 1);
+}
+
+int64_t band_values(const Step& conv, const Step& pool) {
+    const int64_t rows = band_rows(conv, pool) * pool.kernel[0];
+    if (rows == 0) return 0;
+    const int64_t rest = conv.out.H - pool.out.H * pool.kernel[0];
+    return kMostLanes * (rows + rest) *
+           (conv.out.C * conv.out.W + conv.in.C * conv.in.W);
+}
 
 Program make_program(const std::vector<Step>& steps, const Purpose& purpose) {
     return Builder(steps, purpose).program();

@@ -81,12 +81,26 @@ struct Program {
     // comes first: outputs and the gradients of outputs. By step: where the gradient of
     // its input is found, before it is delivered.
     std::vector<int64_t> values, gradients, found;
-    // By step: the batch_norm that a convolution does as well, or 0 for none.
-    std::vector<size_t> folded;
+    // By step: the batch_norm that a convolution does as well, or 0 for none; and the
+    // relu or leaky_relu that what stores the step's output applies to it.
+    std::vector<size_t> folded, rectified;
+    // By step, going back: the relu or leaky_relu before it that the gradient it finds
+    // has passed as well, or 0 for none; and whether one has had that done for it.
+    std::vector<size_t> beyond;
+    std::vector<bool> passed;
+    // By step: the max_pool that is taken together with a convolution, or 0 for none.
+    std::vector<size_t> pooled;
     int64_t arena = 0;  // how many such values it holds
     bool backward = false;
     GradientRule rule = GradientRule::gradient;
 };
+
+// A convolution whose output only a max_pool reads, of windows side by side, is taken
+// with it, a band of so many rows of the pool's output at a time, where all of what
+// lies between the two would leave the second-level cache; 0: not so.
+int64_t band_rows(const Step& conv, const Step& pool);
+// Values of memory for a band, its gradient's way back included.
+int64_t band_values(const Step& conv, const Step& pool);
 
 // Throws std::invalid_argument where no gradient reaches the deepest step.
 Program make_program(const std::vector<Step>& steps, const Purpose& purpose);

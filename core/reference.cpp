@@ -14,7 +14,8 @@ namespace {
 #include "pointwise_reference.inl"
 
 template <class T, int L>
-void conv_forward(const ConvShape& s, const T* x, const T* w, const T* bias, T* y) {
+void conv_forward(const ConvShape& s, const T* x, const T* w, const T* bias,
+                  const ActivationRule* rectifier, T* y) {
     const int64_t CG = s.C / s.groups, OG = s.O / s.groups;
     for (int64_t o = 0; o < s.O; ++o)
         for (int64_t oh = 0; oh < s.OH; ++oh)
@@ -31,13 +32,15 @@ void conv_forward(const ConvShape& s, const T* x, const T* w, const T* bias, T* 
                                     double(w[((o * CG + c) * s.KH + kh) * s.KW + kw]) *
                                     double(x[((ic * s.H + ih) * s.W + iw) * L + l]);
                             }
-                    y[((o * s.OH + oh) * s.OW + ow) * L + l] = T(sum);
+                    y[((o * s.OH + oh) * s.OW + ow) * L + l] =
+                        T(rectified(rectifier, sum));
                 }
 }
 
 template <class T, int L>
 void conv_input_gradient(const ConvShape& s, int64_t first, int64_t last, const T* w,
-                         const T* dy, T* dx) {
+                         const T* dy, const ActivationRule* rectifier, const T* y,
+                         T* dx) {
     const int64_t CG = s.C / s.groups, OG = s.O / s.groups;
     for (int64_t c = first; c < last; ++c)
         for (int64_t ih = 0; ih < s.H; ++ih)
@@ -58,7 +61,9 @@ void conv_input_gradient(const ConvShape& s, int64_t first, int64_t last, const 
                                              kw]) *
                                     double(dy[((o * s.OH + oh) * s.OW + ow) * L + l]);
                             }
-                    dx[(((c - first) * s.H + ih) * s.W + iw) * L + l] = T(sum);
+                    const int64_t at = (((c - first) * s.H + ih) * s.W + iw) * L + l;
+                    dx[at] = T(rectifier ? passed_back(*rectifier, double(y[at]), sum)
+                                         : sum);
                 }
 }
 
@@ -121,10 +126,15 @@ void max_pool_forward(const PoolShape& s, const T* x, T* y, int32_t* winner) {
 }
 
 template <class T, int L>
-void max_pool_backward(const PoolShape& s, const int32_t* winner, const T* dy, T* dx) {
+void max_pool_backward(const PoolShape& s, const int32_t* winner,
+                       const ActivationRule* rectifier, const T* y, const T* dy,
+                       T* dx) {
     std::memset(dx, 0, sizeof(T) * size_t(s.C * s.H * s.W * L));
     for_each_patch<L>(s, [&](int32_t k, int64_t in, int64_t out) {
-        if (winner[out] == k) dx[in] += dy[out];
+        if (winner[out] != k) return;
+        dx[in] += rectifier
+                      ? T(passed_back(*rectifier, double(y[out]), double(dy[out])))
+                      : dy[out];
     });
 }
 
@@ -149,13 +159,14 @@ void average_pool_backward(const PoolShape& s, const T* dy, T* dx) {
 }
 
 template <class T, int L>
-void dense_forward(int64_t D, int64_t O, const T* x, const T* w, const T* bias, T* y) {
+void dense_forward(int64_t D, int64_t O, const T* x, const T* w, const T* bias,
+                   const ActivationRule* rectifier, T* y) {
     for (int64_t o = 0; o < O; ++o)
         for (int l = 0; l < L; ++l) {
             double sum = bias ? double(bias[o]) : 0.0;
             for (int64_t d = 0; d < D; ++d)
                 sum += double(w[o * D + d]) * double(x[d * L + l]);
-            y[o * L + l] = T(sum);
+            y[o * L + l] = T(rectified(rectifier, sum));
         }
 }
 
@@ -208,12 +219,13 @@ void norm_moments(const NormShape& s, const T* x, double* mean, double* deviatio
 
 template <class T, int L>
 void norm_forward(const NormShape& s, const T* x, const T* mean, const T* variance,
-                  const T* w, const T* bias, T* y) {
+                  const T* w, const T* bias, const ActivationRule* rectifier, T* y) {
     for (int64_t c = 0; c < s.C; ++c) {
         const double root = std::sqrt(double(variance[c]) + s.epsilon);
         for (int64_t i = c * s.P * L; i < (c + 1) * s.P * L; ++i)
-            y[i] = T(double(w[c]) * (double(x[i]) - double(mean[c])) / root +
-                     double(bias[c]));
+            y[i] = T(rectified(rectifier,
+                               double(w[c]) * (double(x[i]) - double(mean[c])) / root +
+                                   double(bias[c])));
     }
 }
 
@@ -251,7 +263,7 @@ void norm_input_gradient(const NormShape& s, const T* x, const T* mean,
 
 template <class T>
 void single_conv(const ConvShape& s, const T* x, const T* w, const T* bias, T* y, T*) {
-    conv_forward<T, 1>(s, x, w, bias, y);
+    conv_forward<T, 1>(s, x, w, bias, nullptr, y);
 }
 
 template <class T>
@@ -262,7 +274,12 @@ void single_max_pool(const PoolShape& s, const T* x, T* y) {
 template <class T>
 void single_norm(const NormShape& s, const T* mean, const T* variance, const T* w,
                  const T* bias, T* x) {
-    norm_forward<T, 1>(s, x, mean, variance, w, bias, x);
+    norm_forward<T, 1>(s, x, mean, variance, w, bias, nullptr, x);
+}
+
+template <class T>
+void single_dense(int64_t D, int64_t O, const T* x, const T* w, const T* bias, T* y) {
+    dense_forward<T, 1>(D, O, x, w, bias, nullptr, y);
 }
 
 template <class T, int L>
@@ -292,13 +309,13 @@ void lanes_to_rows(int64_t count, const T* x, T* rows, int64_t stride) {
 
 template <class T, int L>
 void lone_forward(const ConvShape& s, const T* x, const T* w, const T* bias, T* y, T*) {
-    conv_forward<T, L>(s, x, w, bias, y);
+    conv_forward<T, L>(s, x, w, bias, nullptr, y);
 }
 
 template <class T, int L>
 void lone_input_gradient(const ConvShape& s, int64_t first, int64_t last, const T* w,
                          const T* dy, T* dx, T*) {
-    conv_input_gradient<T, L>(s, first, last, w, dy, dx);
+    conv_input_gradient<T, L>(s, first, last, w, dy, nullptr, nullptr, dx);
 }
 
 template <class T, int L>
@@ -330,7 +347,7 @@ constexpr Kernels<T> kTable = {
     norm_weight_gradient<T, L>,
     norm_input_gradient<T, L>,
     single_conv<T>,
-    dense_forward<T, 1>,
+    single_dense<T>,
     single_max_pool<T>,
     average_pool_forward<T, 1>,
     single_norm<T>,

@@ -154,7 +154,7 @@ void take_step(const Kernels<T>& kernels, const Step& s, const T* weights, const
             break;
         }
         case Kind::add:
-            kernels.add(vectors_of(s.in), x, other, y);
+            kernels.add(vectors_of(s.in), x, other, nullptr, y);
             break;
         case Kind::activation:
             kernels.activation_forward(s.rule, vectors_of(s.in), x, y);

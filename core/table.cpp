@@ -19,6 +19,7 @@ namespace striate {
 namespace STRIATE_TABLE {
 
 #include "lanes.h"
+#include "rectify.inl"
 // The operations, in the order of a network.
 #include "augment.inl"
 #include "conv.inl"

@@ -201,11 +201,12 @@ static void patches_to_points(const float* x, int64_t channels, const TiledWindo
 }
 
 // The tiles [first, last) of y's window from m[36][channels][last - first][L], plus
-// bias[channels], which may be null.
+// bias[channels], through the rectifier; both may be null.
 template <int M>
 static void points_to_tiles(const float* m, int64_t stride, const float* bias,
-                            int64_t channels, const TiledWindow& out, int64_t first,
-                            int64_t last, float* y) {
+                            const ActivationRule* rectifier, int64_t channels,
+                            const TiledWindow& out, int64_t first, int64_t last,
+                            float* y) {
     const int64_t bottom = out.top + out.rows, right = out.left + out.columns;
     for (int64_t o = 0; o < channels; ++o) {
         const Vector offset = broadcast(bias ? bias[o] : 0.0f);
@@ -233,9 +234,12 @@ static void points_to_tiles(const float* m, int64_t stride, const float* bias,
                     Vector values[M];
                     combine(across, 1.0f, 1.0f, 1.0f, values);
                     STRIATE_UNROLL
+                    for (int j = 0; j < M; ++j) values[j] += offset;
+                    rectify(rectifier, values);
+                    STRIATE_UNROLL
                     for (int j = 0; j < M; ++j)
                         if (whole || (row + i < bottom && column + j < right))
-                            store(to + (i * out.W + j) * kLanes, values[j] + offset);
+                            store(to + (i * out.W + j) * kLanes, values[j]);
                 }
             }
         }
@@ -252,8 +256,9 @@ STRIATE_INLINE int64_t points_stride(int64_t values) {
 // u[36][O][C]: what the forward pass and the gradient of the input have in common.
 template <int M>
 static void winograd_pass(const float* x, int64_t C, const TiledWindow& in,
-                          const float* u, int64_t u_stride, const float* bias, float* y,
-                          int64_t O, const TiledWindow& out, float* scratch) {
+                          const float* u, int64_t u_stride, const float* bias,
+                          const ActivationRule* rectifier, float* y, int64_t O,
+                          const TiledWindow& out, float* scratch) {
     const Cut groups = cut(tiles_of(out), kWinogradTiles);
     for (int64_t g = 0; g < groups.parts; ++g) {
         const int64_t first = cut_begin(groups, g), last = cut_begin(groups, g + 1);
@@ -264,25 +269,27 @@ static void winograd_pass(const float* x, int64_t C, const TiledWindow& in,
         patches_to_points(x, C, in, first, last, v, v_stride);
         const ConvShape product = {C, 1, tiles, O, 1, tiles, 1, 1, 1, 1, 1, 1, 1};
         for (int p = 0; p < kPoints; ++p)
-            conv_forward(product, v + p * v_stride, u + p * u_stride, nullptr,
+            conv_forward(product, v + p * v_stride, u + p * u_stride, nullptr, nullptr,
                          m + p * m_stride);
-        points_to_tiles<M>(m, m_stride, bias, O, out, first, last, y);
+        points_to_tiles<M>(m, m_stride, bias, rectifier, O, out, first, last, y);
     }
 }
 
 template <int K>
 static void winograd_forward(const ConvShape& s, const float* x, const float* w,
-                             const float* bias, float* y, float* scratch) {
+                             const float* bias, const ActivationRule* rectifier,
+                             float* y, float* scratch) {
     const int64_t stride = points_stride(s.O * s.C);
     winograd_kernels<K>(s.O, s.C, w, K * K * s.C, K * K, false, scratch, stride);
     const TiledWindow in = {s.H, s.W, 0, 0, s.OH, s.OW, 7 - K};
     const TiledWindow out = {s.OH, s.OW, 0, 0, s.OH, s.OW, 7 - K};
-    winograd_pass<7 - K>(x, s.C, in, scratch, stride, bias, y, s.O, out,
+    winograd_pass<7 - K>(x, s.C, in, scratch, stride, bias, rectifier, y, s.O, out,
                          scratch + kPoints * stride);
 }
 
 static void winograd_forward(const WinogradShape& shape, const float* x, const float* w,
-                             const float* bias, float* y, float* scratch) {
+                             const float* bias, const ActivationRule* rectifier,
+                             float* y, float* scratch) {
     const auto pass = shape.conv.KW == 3 ? winograd_forward<3> : winograd_forward<5>;
-    pass(shape.conv, x, w, bias, y, scratch);
+    pass(shape.conv, x, w, bias, rectifier, y, scratch);
 }

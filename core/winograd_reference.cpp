@@ -13,15 +13,15 @@ const Kernels<T>& twin() {
 
 template <class T, int L>
 void winograd_forward(const WinogradShape& shape, const T* x, const T* w, const T* bias,
-                      T* y, T*) {
-    twin<T, L>().conv_forward(shape.conv, x, w, bias, y);
+                      const ActivationRule* rectifier, T* y, T*) {
+    twin<T, L>().conv_forward(shape.conv, x, w, bias, rectifier, y);
 }
 
 template <class T, int L>
 void winograd_input_gradient(const WinogradShape& shape, int64_t first, int64_t last,
                              const T* w, const T* dy, T* dx, T*) {
     const ConvShape& s = shape.conv;
-    twin<T, L>().conv_input_gradient(s, first, last, w, dy, dx);
+    twin<T, L>().conv_input_gradient(s, first, last, w, dy, nullptr, nullptr, dx);
     for (int64_t i = 0; i < (last - first) * s.H * s.W; ++i) {
         const int64_t row = i / s.W % s.H - shape.top, column = i % s.W - shape.left;
         if (row >= 0 && row < shape.rows && column >= 0 && column < shape.columns)
@@ -38,7 +38,7 @@ void winograd_weight_gradient(const WinogradShape& shape, const T* x, const T* d
 
 #define STRIATE_INSTANTIATE(T, L)                                                     \
     template void winograd_forward<T, L>(const WinogradShape&, const T*, const T*,    \
-                                         const T*, T*, T*);                           \
+                                         const T*, const ActivationRule*, T*, T*);    \
     template void winograd_input_gradient<T, L>(const WinogradShape&, int64_t,        \
                                                 int64_t, const T*, const T*, T*, T*); \
     template void winograd_weight_gradient<T, L>(const WinogradShape&, const T*,      \
