@@ -214,11 +214,10 @@ void Checker::winograd(Sampler& sample) {
 
     Floats y(dy.count(), 7.0f);
     Doubles Y(dy.count());
-    const ActivationRule* rectifier = sample_rectifier(sample);
     fast_.winograd_forward(shape, x.data(), w.data(), biased ? bias.data() : nullptr,
-                           rectifier, y.data(), scratch.data());
+                           y.data(), scratch.data());
     wide_.winograd_forward(shape, X.data(), W.data(), biased ? B.data() : nullptr,
-                           rectifier, Y.data(), nullptr);
+                           Y.data(), nullptr);
     const Pass<K> forward = {s.C,  s.H, s.W, 0,    0,    s.O,   s.OH,
                              s.OW, 0,   0,   s.OH, s.OW, lanes_};
     Doubles terms = terms_of_pass(forward, aX, kernels);
@@ -272,7 +271,7 @@ void Checker::winograd(Sampler& sample) {
         WinogradShape part = shape;
         part.conv.O = last - first;
         fast_.winograd_forward(part, x.data(), w.data() + first * s.C * int64_t(K * K),
-                               biased ? bias.data() + first : nullptr, rectifier,
+                               biased ? bias.data() + first : nullptr,
                                Y2.data() + first * pixels, scratch.data());
         fast_.winograd_weight_gradient(part, x.data(), dy.data() + first * pixels,
                                        DW2.data() + first * s.C * int64_t(K * K),

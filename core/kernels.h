@@ -128,8 +128,7 @@ struct Kernels {
     // The same by minimal filtering, in `scratch` of winograd_scratch(conv) values
     // (see winograd.h); dx is zero outside of the part that is wanted
     void (*winograd_forward)(const WinogradShape&, const T* x, const T* w,
-                             const T* bias, const ActivationRule* rectifier, T* y,
-                             T* scratch);
+                             const T* bias, T* y, T* scratch);
     void (*winograd_input_gradient)(const WinogradShape&, int64_t first, int64_t last,
                                     const T* w, const T* dy, T* dx, T* scratch);
     void (*winograd_weight_gradient)(const WinogradShape&, const T* x, const T* dy,

@@ -208,8 +208,8 @@ void Plan<T>::forward(const Passage<T>& passage, size_t step,
                 if (rectifier)
                     kernels.activation_forward(*rectifier, size(s.out, range), y, y);
             } else if (s.filtering.forward) {
-                kernels.winograd_forward(winograd_shape(s, range), x, kernel, bias,
-                                         rectifier, y, passage.scratch);
+                kernels.winograd_forward(winograd_shape(s, range), x, kernel, bias, y,
+                                         passage.scratch);
             } else {
                 kernels.conv_forward(conv_shape(s, range), x, kernel, bias, rectifier,
                                      y);

@@ -110,15 +110,18 @@ class Builder {
         }
     }
 
-    // What relu and leaky_relu do costs next to nothing where the values are stored.
+    // What relu and leaky_relu do costs next to nothing where the values are stored,
+    // but filtering, which is short of registers there, would lose as much as the pass
+    // takes.
     void join_rectifiers() {
         for (size_t i = 0; i < purpose_.end; ++i) {
             if (!steps_[i].rectifies()) continue;
             const int maker = maker_before(i);
             if (maker < 0) continue;
-            const Kind kind = steps_[size_t(maker)].kind;
-            if (kind != Kind::conv && kind != Kind::dense && kind != Kind::batch_norm &&
-                kind != Kind::add)
+            const Step& made = steps_[size_t(maker)];
+            if ((made.kind != Kind::conv || made.filtering.forward) &&
+                made.kind != Kind::dense && made.kind != Kind::batch_norm &&
+                made.kind != Kind::add)
                 continue;
             program_.rectified[size_t(maker)] = i;
             done_[i] = true;

@@ -38,7 +38,7 @@ int64_t winograd_scratch(const ConvShape& conv);
 namespace reference {
 template <class T, int L>
 void winograd_forward(const WinogradShape& shape, const T* x, const T* w, const T* bias,
-                      const ActivationRule* rectifier, T* y, T* scratch);
+                      T* y, T* scratch);
 template <class T, int L>
 void winograd_input_gradient(const WinogradShape& shape, int64_t first, int64_t last,
                              const T* w, const T* dy, T* dx, T* scratch);

@@ -201,12 +201,11 @@ static void patches_to_points(const float* x, int64_t channels, const TiledWindo
 }
 
 // The tiles [first, last) of y's window from m[36][channels][last - first][L], plus
-// bias[channels], through the rectifier; both may be null.
+// bias[channels], which may be null.
 template <int M>
 static void points_to_tiles(const float* m, int64_t stride, const float* bias,
-                            const ActivationRule* rectifier, int64_t channels,
-                            const TiledWindow& out, int64_t first, int64_t last,
-                            float* y) {
+                            int64_t channels, const TiledWindow& out, int64_t first,
+                            int64_t last, float* y) {
     const int64_t bottom = out.top + out.rows, right = out.left + out.columns;
     for (int64_t o = 0; o < channels; ++o) {
         const Vector offset = broadcast(bias ? bias[o] : 0.0f);
@@ -234,12 +233,9 @@ static void points_to_tiles(const float* m, int64_t stride, const float* bias,
                     Vector values[M];
                     combine(across, 1.0f, 1.0f, 1.0f, values);
                     STRIATE_UNROLL
-                    for (int j = 0; j < M; ++j) values[j] += offset;
-                    rectify(rectifier, values);
-                    STRIATE_UNROLL
                     for (int j = 0; j < M; ++j)
                         if (whole || (row + i < bottom && column + j < right))
-                            store(to + (i * out.W + j) * kLanes, values[j]);
+                            store(to + (i * out.W + j) * kLanes, values[j] + offset);
                 }
             }
         }
@@ -256,9 +252,8 @@ STRIATE_INLINE int64_t points_stride(int64_t values) {
 // u[36][O][C]: what the forward pass and the gradient of the input have in common.
 template <int M>
 static void winograd_pass(const float* x, int64_t C, const TiledWindow& in,
-                          const float* u, int64_t u_stride, const float* bias,
-                          const ActivationRule* rectifier, float* y, int64_t O,
-                          const TiledWindow& out, float* scratch) {
+                          const float* u, int64_t u_stride, const float* bias, float* y,
+                          int64_t O, const TiledWindow& out, float* scratch) {
     const Cut groups = cut(tiles_of(out), kWinogradTiles);
     for (int64_t g = 0; g < groups.parts; ++g) {
         const int64_t first = cut_begin(groups, g), last = cut_begin(groups, g + 1);
@@ -271,25 +266,23 @@ static void winograd_pass(const float* x, int64_t C, const TiledWindow& in,
         for (int p = 0; p < kPoints; ++p)
             conv_forward(product, v + p * v_stride, u + p * u_stride, nullptr, nullptr,
                          m + p * m_stride);
-        points_to_tiles<M>(m, m_stride, bias, rectifier, O, out, first, last, y);
+        points_to_tiles<M>(m, m_stride, bias, O, out, first, last, y);
     }
 }
 
 template <int K>
 static void winograd_forward(const ConvShape& s, const float* x, const float* w,
-                             const float* bias, const ActivationRule* rectifier,
-                             float* y, float* scratch) {
+                             const float* bias, float* y, float* scratch) {
     const int64_t stride = points_stride(s.O * s.C);
     winograd_kernels<K>(s.O, s.C, w, K * K * s.C, K * K, false, scratch, stride);
     const TiledWindow in = {s.H, s.W, 0, 0, s.OH, s.OW, 7 - K};
     const TiledWindow out = {s.OH, s.OW, 0, 0, s.OH, s.OW, 7 - K};
-    winograd_pass<7 - K>(x, s.C, in, scratch, stride, bias, rectifier, y, s.O, out,
+    winograd_pass<7 - K>(x, s.C, in, scratch, stride, bias, y, s.O, out,
                          scratch + kPoints * stride);
 }
 
 static void winograd_forward(const WinogradShape& shape, const float* x, const float* w,
-                             const float* bias, const ActivationRule* rectifier,
-                             float* y, float* scratch) {
+                             const float* bias, float* y, float* scratch) {
     const auto pass = shape.conv.KW == 3 ? winograd_forward<3> : winograd_forward<5>;
-    pass(shape.conv, x, w, bias, rectifier, y, scratch);
+    pass(shape.conv, x, w, bias, y, scratch);
 }

@@ -30,8 +30,8 @@ static void winograd_input_gradient(const WinogradShape& shape, int64_t first,
     const TiledWindow out = {s.H,        s.W,           shape.top, shape.left,
                              shape.rows, shape.columns, 7 - K};
     clear_around(out, channels, dx);
-    winograd_pass<7 - K>(dy, s.O, in, scratch, stride, nullptr, nullptr, dx, channels,
-                         out, scratch + kPoints * stride);
+    winograd_pass<7 - K>(dy, s.O, in, scratch, stride, nullptr, dx, channels, out,
+                         scratch + kPoints * stride);
 }
 
 static void winograd_input_gradient(const WinogradShape& shape, int64_t first,

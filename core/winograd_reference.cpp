@@ -13,8 +13,8 @@ const Kernels<T>& twin() {
 
 template <class T, int L>
 void winograd_forward(const WinogradShape& shape, const T* x, const T* w, const T* bias,
-                      const ActivationRule* rectifier, T* y, T*) {
-    twin<T, L>().conv_forward(shape.conv, x, w, bias, rectifier, y);
+                      T* y, T*) {
+    twin<T, L>().conv_forward(shape.conv, x, w, bias, nullptr, y);
 }
 
 template <class T, int L>
@@ -38,7 +38,7 @@ void winograd_weight_gradient(const WinogradShape& shape, const T* x, const T* d
 
 #define STRIATE_INSTANTIATE(T, L)                                                     \
     template void winograd_forward<T, L>(const WinogradShape&, const T*, const T*,    \
-                                         const T*, const ActivationRule*, T*, T*);    \
+                                         const T*, T*, T*);                           \
     template void winograd_input_gradient<T, L>(const WinogradShape&, int64_t,        \
                                                 int64_t, const T*, const T*, T*, T*); \
     template void winograd_weight_gradient<T, L>(const WinogradShape&, const T*,      \
