@@ -65,9 +65,9 @@ def shift(
 
     Moves the test images of DATA by so many pixels along one axis, up, down, left or
     right, inside the network's input, the background coming in behind them, and tells,
-    as the mean over these four: the accuracy; how far each layer's features go, unit by unit; how far they go beyond
-    having moved along with the image; and how far the maximum of each map goes.
-    Distances are relative to that between two different images.
+    as the mean over these four: the accuracy; how far each layer's features go, unit by
+    unit; how far they go beyond having moved along with the image; and how far the
+    maximum of each map goes. Distances are relative to that between two different images.
 
     \b
     Examples:
