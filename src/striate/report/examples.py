@@ -20,7 +20,8 @@ _METHODS = {
     "one.",
     "occlusion": "A patch of background is laid over each place in turn. Where that makes "
     "the network less sure, it is orange; where surer, blue.",
-    "Grad-CAM": "The region in which the maps of a late layer speak for the answer.",
+    "Grad-CAM": "The region in which the maps of a late layer speak for the answer; "
+    "without colour where none of them does.",
 }
 _CALLED = {
     "integrated gradients": "pixels",
